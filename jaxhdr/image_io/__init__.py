@@ -1,0 +1,38 @@
+"""Image files to NumPy arrays and back: photographs in, linear HDR in and out.
+
+Importing this package also makes `imageio.v3` read and write .exr, .hdr and .pfm
+through it (`jaxhdr.image_io.plugin`).
+"""
+
+from jaxhdr.image_io.atomic import atomic_path
+from jaxhdr.image_io.formats import (
+    HDR_SUFFIXES,
+    MAX_PIXELS,
+    PHOTO_SUFFIXES,
+    is_hdr_suffix,
+)
+from jaxhdr.image_io.photos import read_encoded, write_png
+from jaxhdr.image_io.plugin import register_plugin
+from jaxhdr.image_io.radiance_files import (
+    check_hdr_suffix,
+    read_hdr,
+    read_metadata,
+    write_hdr,
+)
+
+__all__ = [
+    "HDR_SUFFIXES",
+    "MAX_PIXELS",
+    "PHOTO_SUFFIXES",
+    "atomic_path",
+    "check_hdr_suffix",
+    "is_hdr_suffix",
+    "read_encoded",
+    "read_hdr",
+    "read_metadata",
+    "register_plugin",
+    "write_hdr",
+    "write_png",
+]
+
+register_plugin()

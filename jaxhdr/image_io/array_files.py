@@ -1,0 +1,124 @@
+"""Files that hold the float array itself: .npy, .pfm and 32-bit float TIFF."""
+
+import os
+from typing import Final
+
+import numpy as np
+import OpenImageIO as oiio
+from jaxtyping import Float
+
+from jaxhdr.errors import UserError
+from jaxhdr.image_io import formats
+from jaxhdr.image_io.oiio import open_input, read_pixels, write_pixels
+from jaxhdr.image_io.orientation import apply_orientation
+
+_PFM_HEADER_BYTES: Final = 256
+
+
+def read_npy(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
+    """Returns a float array (h, w), (h, w, 1) or (h, w, 3) as RGB.
+
+    Raises:
+        UserError: The array is damaged, no float, or of another shape.
+    """
+    try:
+        # Mapped, not read: a header may declare more than the file (or memory) holds.
+        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy's header parser raises many kinds
+        raise formats.damaged(path, error) from error
+    if not np.issubdtype(stored.dtype, np.floating):
+        raise UserError(
+            f"cannot read {path}: it holds {stored.dtype}, and linear HDR is float; "
+            "convert it and say what 1.0 means."
+        )
+    if stored.ndim == 2:
+        stored = stored[..., None]
+    if stored.ndim != 3 or stored.shape[2] not in (1, 3):
+        raise UserError(
+            f"cannot read {path}: its shape is {stored.shape}, expected "
+            "(height, width, 3)."
+        )
+    formats.check_size(path, stored.shape[1], stored.shape[0])
+    with np.errstate(over="ignore"):
+        return _to_rgb(np.array(stored, np.float32))
+
+
+def read_pfm(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
+    """Returns a portable float map, whose rows are stored bottom first.
+
+    Own parser: OpenImageIO 3.2 reads these files upside down. Like it, we multiply
+    by the absolute value of the header's scale; the sign is the byte order.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    head = formats.read_head(path, _PFM_HEADER_BYTES)
+    try:
+        words = head.split(maxsplit=4)[:4]
+        width, height, scale = int(words[1]), int(words[2]), float(words[3])
+    except (IndexError, ValueError) as error:
+        raise formats.damaged(path, "unreadable PFM header") from error
+    if not (np.isfinite(scale) and scale):
+        raise formats.damaged(path, f"PFM scale {scale}")
+    formats.check_size(path, width, height)
+    channels = 3 if words[0] == b"PF" else 1
+    offset = _end_of_word(head, 4)
+    count = width * height * channels
+    if os.path.getsize(path) < offset + 4 * count:
+        raise formats.damaged(path, f"fewer than {count} numbers")
+    dtype = np.dtype("<f4" if scale < 0 else ">f4")
+    flat = np.fromfile(path, dtype, count, offset=offset).astype(np.float32)
+    image = flat.reshape(height, width, channels)[::-1]
+    return _to_rgb(image * np.float32(abs(scale)))
+
+
+def _end_of_word(head: bytes, number: int) -> int:
+    """Returns the offset after the n-th word and the single white space behind it."""
+    position = 0
+    for word in head.split(maxsplit=number)[:number]:
+        position = head.index(word, position) + len(word)
+    return position + 1
+
+
+def read_float_tiff(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
+    """Returns an upright float TIFF; alpha is dropped (HDR colour is premultiplied).
+
+    Raises:
+        UserError: The TIFF is damaged or holds integers.
+    """
+    with open_input(path, "tiff") as source:
+        spec = source.spec()
+        if str(spec.format) not in ("half", "float", "double"):
+            raise UserError(
+                f"cannot read {path} as HDR: it holds {spec.format}, not 32-bit float; "
+                "an integer TIFF is a photograph."
+            )
+        pixels = read_pixels(path, source, dtype="float")
+        orientation = spec.get_int_attribute("Orientation", 1)
+    colour = pixels[..., :3] if spec.nchannels >= 3 else pixels[..., :1]
+    return _to_rgb(apply_orientation(colour, orientation))
+
+
+def write_npy(path: str | os.PathLike, hdr: Float[np.ndarray, "h w 3"]) -> None:
+    """Writes a float32 array."""
+    with open(path, "wb") as file:
+        np.save(file, hdr, allow_pickle=False)
+
+
+def write_pfm(path: str | os.PathLike, hdr: Float[np.ndarray, "h w 3"]) -> None:
+    """Writes a little-endian portable float map."""
+    with open(path, "wb") as file:
+        file.write(b"PF\n%d %d\n-1.0\n" % (hdr.shape[1], hdr.shape[0]))
+        file.write(np.ascontiguousarray(hdr[::-1], "<f4").tobytes())
+
+
+def write_float_tiff(path: str | os.PathLike, hdr: Float[np.ndarray, "h w 3"]) -> None:
+    """Writes a 32-bit float TIFF, uncompressed so that every reader opens it."""
+    height, width, channels = hdr.shape
+    spec = oiio.ImageSpec(width, height, channels, "float")
+    spec.attribute("compression", "none")
+    write_pixels(path, hdr, spec)
+
+
+def _to_rgb(image: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w 3"]:
+    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image

@@ -1,0 +1,137 @@
+"""Tells image formats by their first bytes, and opens files for the readers.
+
+A suffix is only believed when writing. When reading, the content decides: a phone's
+`IMG_1.JPG` may hold HEIC, and a download named `sky.hdr` may hold a web page.
+"""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Final
+
+from jaxhdr.errors import UserError
+
+HDR_SUFFIXES: Final = (".exr", ".hdr", ".npy", ".pfm", ".tif", ".tiff")
+"""Suffixes that `write_hdr` knows."""
+
+PHOTO_SUFFIXES: Final = (
+    *(".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"),
+    *(".heic", ".heif", ".hif", ".avif", ".pbm", ".pgm", ".ppm"),
+)
+"""Usual suffixes of what `read_encoded` reads, to find photographs in a folder."""
+
+MAX_PIXELS: Final = 2**29
+"""Largest image read: a 32768 x 16384 panorama, 6.4 GB as float32 RGB."""
+
+HDR_FORMATS: Final = frozenset({"exr", "hdr", "npy", "pfm"})
+"""Formats that always hold linear radiance (a TIFF may hold either)."""
+
+_MAX_REASON: Final = 200  # characters kept of a decoder's own message
+
+_SIGNATURES: Final = (
+    (b"\x76\x2f\x31\x01", "exr"),
+    (b"#?", "hdr"),
+    (b"\x93NUMPY", "npy"),
+    (b"PF\n", "pfm"),
+    (b"Pf\n", "pfm"),
+    (b"PF\r", "pfm"),
+    (b"Pf\r", "pfm"),
+    (b"PF ", "pfm"),
+    (b"Pf ", "pfm"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"BM", "bmp"),
+    *((b"P%d" % kind, "pnm") for kind in range(1, 7)),
+)
+# Brands of ISO/IEC 23008-12 (HEIF) and of AVIF.
+_HEIF_BRANDS: Final = frozenset(
+    {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+)
+_AVIF_BRANDS: Final = frozenset({b"avif", b"avis"})
+
+
+def detect_format(head: bytes) -> str | None:
+    """Returns the format's short name from a file's first 64 bytes, or None."""
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    if head[4:8] == b"ftyp":
+        # mif1 alone does not tell HEIC from AVIF: the compatible brands do.
+        brands = {head[8:12], *(head[at : at + 4] for at in range(16, 64, 4))}
+        if brands & _AVIF_BRANDS:
+            return "avif"
+        if brands & _HEIF_BRANDS:
+            return "heif"
+    return None
+
+
+def is_hdr_suffix(path: str | os.PathLike) -> bool:
+    """Returns whether `write_hdr` knows the suffix of `path`."""
+    return pathlib.Path(path).suffix.lower() in HDR_SUFFIXES
+
+
+def read_head(path: str | os.PathLike, size: int = 64) -> bytes:
+    """Returns the first `size` bytes of a file.
+
+    Raises:
+        UserError: The file is missing, empty, a folder, or may not be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(size)
+    except FileNotFoundError as error:
+        raise UserError(f"cannot read {path}: there is no such file.") from error
+    except IsADirectoryError as error:
+        raise UserError(f"cannot read {path}: it is a folder, not a file.") from error
+    except PermissionError as error:
+        raise UserError(f"cannot read {path}: permission denied.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read {path}: {reason}.") from error
+    if not head:
+        raise UserError(f"cannot read {path}: the file is empty.")
+    return head
+
+
+def check_size(path: str | os.PathLike, width: int, height: int) -> None:
+    """Checks the size a header declares, before anything of that size is allocated.
+
+    Raises:
+        UserError: The image has no pixels, or more than `MAX_PIXELS`.
+    """
+    if width < 1 or height < 1:
+        raise UserError(f"cannot read {path}: it has no pixels ({width} x {height}).")
+    if width * height > MAX_PIXELS:
+        raise UserError(
+            f"cannot read {path}: it declares {width} x {height} pixels, more than "
+            f"the {MAX_PIXELS} allowed; scale it down if that size is real."
+        )
+
+
+@contextlib.contextmanager
+def decoding(path: str | os.PathLike) -> Iterator[None]:
+    """Turns whatever a decoder raises on damaged input into one `UserError`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except MemoryError as error:
+        raise UserError(f"cannot read {path}: not enough memory.") from error
+    except Exception as error:  # decoders raise every kind
+        raise damaged(path, error) from error
+
+
+def damaged(path: str | os.PathLike, reason: object) -> UserError:
+    """Returns the error for a file that starts well and cannot be decoded."""
+    text = " ".join(str(reason).replace(os.fspath(path), "file").split()).rstrip(".")
+    text = text[:_MAX_REASON] or type(reason).__name__
+    return UserError(f"cannot read {path}: it is damaged or truncated ({text}).")

@@ -1,0 +1,107 @@
+"""ICC profiles made of tone curves and a matrix, evaluated in float.
+
+LittleCMS through Pillow converts 8-bit RGB only; 16-bit photographs need this. Tags
+and encodings are those of ICC.1:2022 (sections 7 to 10).
+"""
+
+import dataclasses
+import struct
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxhdr.image_io import primaries
+
+_ROWS_AT_ONCE: Final = 256  # bounds the float64 temporaries of a large photograph
+_PARAMETER_COUNTS: Final = (1, 3, 4, 5, 7)  # parametricCurveType, by function type
+
+ToneCurve = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class MatrixProfile:
+    """Tone curves (three, or one for grey) and colorants in XYZ relative to D50."""
+
+    tone_curves: tuple[ToneCurve, ...]
+    to_xyz: Float[np.ndarray, "3 3"]
+
+    def to_srgb(self, encoded: Float[np.ndarray, "h w c"]) -> np.ndarray:
+        """Returns display-encoded sRGB in [0, 1] for codes in [0, 1]."""
+        result = np.empty(encoded.shape, np.float32)
+        to_bt709 = primaries.xyz_d50_to_bt709() @ self.to_xyz
+        for start in range(0, len(encoded), _ROWS_AT_ONCE):
+            rows = encoded[start : start + _ROWS_AT_ONCE].astype(np.float64)
+            linear = np.stack(
+                [curve(rows[..., i]) for i, curve in enumerate(self.tone_curves)], -1
+            )
+            if linear.shape[-1] == 3:
+                linear = linear @ to_bt709.T
+            result[start : start + _ROWS_AT_ONCE] = _srgb_encode(linear)
+        return result
+
+
+def parse(profile: bytes) -> MatrixProfile | None:
+    """Returns the profile's curves and matrix, or None if it is damaged or a table."""
+    try:
+        return _parse(profile)
+    except (struct.error, IndexError, ValueError, KeyError):
+        return None
+
+
+def _parse(profile: bytes) -> MatrixProfile | None:
+    (count,) = struct.unpack_from(">I", profile, 128)
+    tags = {}
+    for index in range(min(count, 100)):
+        name, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * index)
+        tags[name] = profile[offset : offset + size]
+    # Such a table takes precedence over the matrix.
+    if b"A2B0" in tags or b"A2B1" in tags or profile[20:24] != b"XYZ ":
+        return None
+    if profile[16:20] == b"GRAY":
+        return MatrixProfile((_parse_curve(tags[b"kTRC"]),), np.eye(3))
+    if profile[16:20] != b"RGB ":
+        return None
+    colorants = [_fixed(tags[name][8:20]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+    curves = tuple(_parse_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC"))
+    return MatrixProfile(curves, np.stack(colorants, axis=1))
+
+
+def _fixed(data: bytes) -> Float[np.ndarray, " n"]:
+    return np.frombuffer(data, ">i4") / 65536.0
+
+
+def _parse_curve(tag: bytes) -> ToneCurve:
+    if tag[:4] == b"para":
+        (kind,) = struct.unpack_from(">H", tag, 8)
+        numbers = _fixed(tag[12 : 12 + 4 * _PARAMETER_COUNTS[kind]])
+        return _parametric_curve(kind, [float(number) for number in numbers])
+    if tag[:4] != b"curv":
+        raise ValueError("unknown tone curve type")
+    (count,) = struct.unpack_from(">I", tag, 8)
+    if count == 0:
+        return lambda x: x
+    table = np.frombuffer(tag, ">u2", count, 12).astype(np.float64)
+    if count == 1:
+        return lambda x: x ** (table[0] / 256)
+    positions = np.linspace(0, 1, count)
+    return lambda x: np.interp(x, positions, table / 65535)
+
+
+def _parametric_curve(kind: int, numbers: list[float]) -> ToneCurve:
+    """Returns Y = (aX + b)^g + e for X >= d, else cX + f; missing terms are 0."""
+    g, a, b, c, d, e, f = numbers + [0.0] * (7 - len(numbers))
+    if kind == 0:
+        a, d = 1.0, 0.0
+    elif kind in (1, 2):
+        # Type 2 adds its fourth number, c, on both sides; both break where aX + b = 0.
+        c, d, e, f = 0.0, -b / a, c, c
+    return lambda x: np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f)
+
+
+def _srgb_encode(linear: np.ndarray) -> np.ndarray:
+    """IEC 61966-2-1, clipped to [0, 1]."""
+    linear = np.clip(linear, 0, 1)
+    toe = linear <= 0.0031308
+    return np.where(toe, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

@@ -1,0 +1,21 @@
+"""Turns stored pixels upright."""
+
+import numpy as np
+from jaxtyping import Shaped
+
+
+def apply_orientation(
+    image: Shaped[np.ndarray, "h w c"], orientation: int
+) -> Shaped[np.ndarray, "h2 w2 c"]:
+    """Returns the upright image for an EXIF orientation (1-8; others change nothing).
+
+    The numbers are those of TIFF 6.0, tag 274: where row 0 and column 0 of the stored
+    image lie in the picture.
+    """
+    if orientation in (5, 6, 7, 8):
+        image = image.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image)

@@ -1,0 +1,148 @@
+"""Photographs: `encoded` is display-encoded sRGB, float32 in [0, 1].
+
+8-bit files go through Pillow (and pi-heif), 16-bit ones through OpenImageIO, because
+Pillow cuts 16-bit RGB to 8 bits without a word, and OpenImageIO reads a gain-map JPEG
+as HDR and knows no colour profiles. The picture is what a viewer shows: upright, the
+embedded ICC profile converted to sRGB, the first frame, the SDR base of a gain map.
+Transparency is blended over black, so that what is not there has no radiance.
+"""
+
+import os
+from typing import BinaryIO, Final
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from jaxhdr.errors import UserError
+from jaxhdr.image_io import formats, icc
+from jaxhdr.image_io.atomic import atomic_path
+from jaxhdr.image_io.deep_photos import is_deep, read_deep
+from jaxhdr.image_io.orientation import apply_orientation
+
+_EXIF_ORIENTATION: Final = 0x0112
+_COLOUR_MODES: Final = frozenset(
+    {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
+)
+# Transfer characteristics of ITU-T H.273, table 3.
+_METADATA_BYTES: Final = 65536  # far enough into a PNG or AVIF to find its colours
+_HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
+
+
+def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
+    """Returns a photograph as display-encoded sRGB.
+
+    JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC and AVIF, told by content. A colour
+    profile that cannot be used is ignored with a logged warning.
+
+    Raises:
+        UserError: The file is unreadable, larger than `MAX_PIXELS`, or no SDR
+            photograph (an HDR file, a PQ or HLG encoded one, camera raw).
+    """
+    kind = formats.detect_format(formats.read_head(path))
+    if kind is None:
+        raise UserError(
+            f"cannot read {path}: it is no photograph that is known here; expected "
+            "JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC or AVIF."
+        )
+    if kind in formats.HDR_FORMATS:
+        raise UserError(
+            f"cannot use {path} as a photograph: it is linear HDR already; read it "
+            "with read_hdr."
+        )
+    with formats.decoding(path):
+        _check_transfer(path, _stated_transfer(path, kind))
+        if is_deep(path, kind):
+            return read_deep(path, kind)
+        return _read_with_pillow(path, kind)
+
+
+def write_png(path: str | os.PathLike, encoded: Float[np.ndarray, "h w 3"]) -> None:
+    """Writes an 8-bit PNG, whole or not at all; values are clipped to [0, 1].
+
+    Raises:
+        UserError: The values are not finite, or the file cannot be written.
+    """
+    if not np.isfinite(encoded).all():
+        raise UserError(f"cannot write {path}: the image holds NaN or infinity.")
+    codes = np.rint(np.clip(encoded, 0, 1) * 255).astype(np.uint8)
+    with atomic_path(path) as temporary:
+        Image.fromarray(codes).save(temporary, format="PNG")
+
+
+def _check_transfer(path: str | os.PathLike, transfer: int | None) -> None:
+    """Refuses PQ and HLG codes, which would pass for a flat, grey sRGB image."""
+    if transfer in _HDR_TRANSFERS:
+        raise UserError(
+            f"cannot use {path} as a photograph: it is HDR already "
+            f"({_HDR_TRANSFERS[transfer]} encoded); export it as SDR."
+        )
+
+
+def _stated_transfer(path: str | os.PathLike, kind: str) -> int | None:
+    """Returns the transfer code in a PNG or AVIF, which no library here reports."""
+    tag, size = {"png": (b"cICP", 1), "avif": (b"colrnclx", 2)}.get(kind, (b"", 0))
+    head = formats.read_head(path, _METADATA_BYTES) if tag else b""
+    # With a gain map, several images state theirs, and the base is SDR.
+    if tag not in head or b"tmap" in head[:64] or not tag:
+        return None
+    at = head.index(tag) + len(tag) + size
+    return int.from_bytes(head[at : at + size], "big")
+
+
+def _read_with_pillow(path: str | os.PathLike, kind: str) -> Float[np.ndarray, "h w 3"]:
+    with open(path, "rb") as file:
+        if kind == "heif":
+            # Imported only here: few photographs are HEIC, and it costs 10 to 50 ms.
+            import pi_heif
+
+            # libheif turns the image itself: the EXIF orientation is history.
+            heif = pi_heif.open_heif(file)
+            formats.check_size(path, *heif.size)
+            nclx = heif.info.get("nclx_profile") or {}
+            _check_transfer(path, nclx.get("transfer_characteristics"))
+            image, orientation = heif.to_pillow(), 1
+        else:
+            image = _open_with_pillow(file, kind)
+            formats.check_size(path, *image.size)
+            # Loading first: Pillow turns a TIFF itself, and then drops the tag.
+            image.load()
+            orientation = _exif_orientation(image)
+        codes = _to_srgb(path, image)
+    encoded = codes.astype(np.float32)
+    encoded /= 255
+    return apply_orientation(encoded, orientation)
+
+
+def _open_with_pillow(file: BinaryIO, kind: str) -> Image.Image:
+    Image.init()
+    # Not Image.open, which applies a process-wide limit on the size below our own.
+    opener, _ = Image.OPEN[kind.upper()]
+    return opener(file, "")
+
+
+def _exif_orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # damaged EXIF in a sound image: as if there were none
+        return 1
+
+
+def _to_srgb(path: str | os.PathLike, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
+    if image.mode not in _COLOUR_MODES:
+        raise UserError(
+            f"cannot read {path}: {image.mode} pixels are not supported; save as RGB."
+        )
+    profile = image.info.get("icc_profile")
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = np.asarray(image.getchannel("A"))
+    if image.mode not in ("L", "CMYK"):
+        image = image.convert("RGB")
+    image = icc.to_srgb(image, profile, name=str(path))
+    codes = np.asarray(image)
+    if alpha is not None and alpha.min() < 255:
+        weight = alpha[..., None].astype(np.float32) / 255
+        codes = np.rint(codes * weight).astype(np.uint8)
+    return codes

@@ -1,0 +1,73 @@
+"""Linear RGB of other primaries to linear BT.709.
+
+Chromaticities are CIE 1931 xy as in OpenEXR's `chromaticities` attribute: red, green,
+blue, white.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float
+
+BT709: Final = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
+"""ITU-R BT.709-6, section 1, with the D65 white of the same table."""
+
+_BRADFORD: Final = np.array(
+    # Lam (1985), as given in ICC.1:2022, Annex E.
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+
+_ICC_WHITE: Final = np.array([0.9642, 1.0, 0.8249])  # ICC.1:2022, section 7.2.16
+
+
+def to_bt709(
+    linear: Float[np.ndarray, "h w 3"], chromaticities: Sequence[float]
+) -> Float[np.ndarray, "h w 3"]:
+    """Returns `linear` in BT.709 primaries, its white adapted by Bradford to D65.
+
+    Colours outside BT.709 become negative: the caller decides what to do with them.
+
+    Raises:
+        ValueError: The chromaticities describe no colour space.
+    """
+    if np.allclose(chromaticities, BT709, atol=1e-3):
+        return linear
+    matrix = (
+        np.linalg.inv(_to_xyz(BT709))
+        @ _adaptation(_white(chromaticities), _white(BT709))
+        @ _to_xyz(chromaticities)
+    )
+    if not np.isfinite(matrix).all():
+        raise ValueError(f"chromaticities {tuple(chromaticities)} are not usable")
+    return linear @ matrix.T.astype(linear.dtype)
+
+
+def xyz_d50_to_bt709() -> Float[np.ndarray, "3 3"]:
+    """Returns the matrix from an ICC profile's XYZ (white D50) to linear BT.709."""
+    return np.linalg.inv(_to_xyz(BT709)) @ _adaptation(_ICC_WHITE, _white(BT709))
+
+
+def _adaptation(
+    source_white: Float[np.ndarray, "3"], target_white: Float[np.ndarray, "3"]
+) -> Float[np.ndarray, "3 3"]:
+    cone_ratio = (_BRADFORD @ target_white) / (_BRADFORD @ source_white)
+    return np.linalg.inv(_BRADFORD) @ np.diag(cone_ratio) @ _BRADFORD
+
+
+def _white(chromaticities: Sequence[float]) -> Float[np.ndarray, "3"]:
+    return _to_xyz(chromaticities).sum(axis=1)
+
+
+def _to_xyz(chromaticities: Sequence[float]) -> Float[np.ndarray, "3 3"]:
+    """Returns the matrix from RGB to XYZ in which white has Y = 1 (SMPTE RP 177)."""
+    xy = np.asarray(chromaticities, np.float64).reshape(4, 2)
+    if not (np.isfinite(xy).all() and (np.abs(xy[:, 1]) > 1e-6).all()):
+        raise ValueError(f"chromaticities {tuple(chromaticities)} are not usable")
+    xyz = np.stack([xy[:, 0], xy[:, 1], 1 - xy.sum(1)]) / xy[:, 1]
+    try:
+        return xyz[:, :3] * np.linalg.solve(xyz[:, :3], xyz[:, 3])
+    except np.linalg.LinAlgError as error:
+        raise ValueError(
+            f"chromaticities {tuple(chromaticities)} are not usable"
+        ) from error

@@ -1,0 +1,295 @@
+"""Hostile input and output: one sentence each, and never a broken file left behind."""
+
+import os
+import resource
+import struct
+import subprocess
+import sys
+import textwrap
+import zlib
+
+import numpy as np
+import OpenImageIO as oiio
+import pytest
+from PIL import Image
+
+from jaxhdr import image_io
+from jaxhdr.errors import UserError
+from jaxhdr.image_io import formats
+
+_READERS = [image_io.read_encoded, image_io.read_hdr]
+
+
+@pytest.fixture
+def hdr() -> np.ndarray:
+    return np.random.default_rng(0).lognormal(0, 2.5, (40, 60, 3)).astype(np.float32)
+
+
+def _assert_one_sentence(error: pytest.ExceptionInfo, name: str) -> None:
+    text = str(error.value)
+    assert name in text and text.endswith(".") and "\n" not in text
+    assert "Traceback" not in text and len(text) < 500
+
+
+def _write(path, hdr: np.ndarray) -> None:
+    if path.suffix in (".exr", ".hdr", ".npy", ".pfm", ".tif"):
+        image_io.write_hdr(path, hdr)
+    elif path.suffix == ".tiff":  # 16-bit
+        spec = oiio.ImageSpec(60, 40, 3, "uint16")
+        output = oiio.ImageOutput.create(str(path))
+        assert output.open(str(path), spec) and output.write_image(hdr / hdr.max())
+        output.close()
+    else:
+        Image.fromarray((hdr.clip(0, 1) * 255).astype(np.uint8)).save(path)
+
+
+@pytest.mark.parametrize("read", _READERS)
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.jpg", None, "no such file"),
+        ("empty.jpg", b"", "empty"),
+        ("empty.exr", b"", "empty"),
+        ("text.jpg", b"<html>not an image</html>" * 20, "no (photograph|image)"),
+        ("text.hdr", b"hello", "no (photograph|image)"),
+        ("zeros.png", bytes(5000), "no (photograph|image)"),
+        ("nul\0.png", None, "null"),
+        ("a" * 300 + ".png", None, "too long"),
+    ],
+)
+def test_what_is_no_image_is_one_sentence(tmp_path, read, name, content, message):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message) as error:
+        read(str(tmp_path / name))
+    _assert_one_sentence(error, name)
+
+
+@pytest.mark.parametrize("read", _READERS)
+def test_folders_and_files_taken_for_folders_are_one_sentence(tmp_path, read):
+    with pytest.raises(UserError, match="is a folder") as error:
+        read(tmp_path)
+    _assert_one_sentence(error, tmp_path.name)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match=r"Not a directory") as error:
+        read(tmp_path / "file" / "photo.jpg")
+    _assert_one_sentence(error, "photo.jpg")
+
+
+@pytest.mark.parametrize(
+    "suffix",
+    "jpg png tiff webp bmp gif avif ppm exr hdr npy pfm tif".split(),
+)
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.9, 0.99])
+def test_truncated_files_are_one_sentence(tmp_path, hdr, suffix, share):
+    path = tmp_path / f"x.{suffix}"
+    _write(path, hdr)
+    data = path.read_bytes()
+    path.write_bytes(data[: max(5, int(len(data) * share))])
+    read = image_io.read_hdr if suffix in ("exr", "hdr", "npy", "pfm", "tif") else (
+        image_io.read_encoded
+    )  # fmt: skip
+    with pytest.raises(UserError, match=f"x.{suffix}") as error:
+        read(path)
+    _assert_one_sentence(error, f"x.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tiff", "exr", "hdr", "npy", "pfm"])
+def test_flipped_bytes_give_an_image_or_one_sentence(tmp_path, hdr, suffix):
+    path = tmp_path / f"x.{suffix}"
+    _write(path, hdr)
+    data, rng = path.read_bytes(), np.random.default_rng(3)
+    read = image_io.read_hdr if image_io.is_hdr_suffix(path) else image_io.read_encoded
+    read = image_io.read_encoded if suffix == "tiff" else read
+    for _ in range(25):
+        broken = bytearray(data)
+        # Half of them in the header, where the declared sizes are.
+        for at in (
+            *rng.integers(0, min(200, len(data)), 2),
+            *rng.integers(0, len(data), 2),
+        ):
+            broken[at] ^= 1 << int(rng.integers(8))
+        path.write_bytes(broken)
+        try:
+            image = read(path)
+        except UserError as error:
+            assert "\n" not in str(error)
+        else:
+            assert np.isfinite(image).all() and (image >= 0).all()
+
+
+def _huge_png(width: int, height: int, bits: int = 8) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, bits, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, body in ((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 99))):
+        checksum = zlib.crc32(name + body)
+        data += struct.pack(">I", len(body)) + name + body + struct.pack(">I", checksum)
+    return data
+
+
+def _huge_npy(shape: tuple[int, ...]) -> bytes:
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+    text = text.ljust(117) + "\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text.encode()
+
+
+_HUGE = {
+    "huge.png": _huge_png(60000, 60000),
+    "deep.png": _huge_png(60000, 60000, bits=16),
+    "wide.png": _huge_png(2**31 - 1, 1),
+    "zero.png": _huge_png(0, 5),
+    "huge.bmp": b"BM"
+    + struct.pack("<IIIIiiHHII", 0, 0, 54, 40, 60000, 60000, 1, 24, 0, 0),
+    "huge.gif": b"GIF89a" + struct.pack("<HH", 65535, 65535) + bytes(20),
+    "huge.ppm": b"P6 60000 60000 255\n" + bytes(99),
+    "huge.hdr": b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 60000 +X 60000\n"
+    + bytes(99),
+    "zero.hdr": b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 0 +X 8\n" + bytes(99),
+    "huge.pfm": b"PF\n60000 60000\n-1.0\n" + bytes(99),
+    "short.pfm": b"PF\n6000 6000\n-1.0\n" + bytes(99),
+    "zero.pfm": b"PF\n0 5\n-1.0\n",
+    "minus.pfm": b"PF\n-5 5\n-1.0\n" + bytes(99),
+    "scale.pfm": b"PF\n1 1\n0.0\n" + bytes(12),
+    "huge.npy": _huge_npy((60000, 60000, 3)),
+    "pickle.npy": _huge_npy((2, 2)).replace(b"<f4", b"|O "),
+}
+
+
+@pytest.mark.parametrize("name", _HUGE)
+def test_lying_headers_are_refused_before_memory_is_taken(tmp_path, name):
+    (tmp_path / name).write_bytes(_HUGE[name])
+    read = image_io.read_hdr if image_io.is_hdr_suffix(name) else image_io.read_encoded
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError) as error:
+        read(tmp_path / name)
+    _assert_one_sentence(error, name)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300e3  # kB
+
+
+def test_the_size_limit_lets_large_panoramas_pass():
+    formats.check_size("panorama.jpg", 20000, 10000)
+    formats.check_size("panorama.jpg", 32768, 16384)
+    with pytest.raises(UserError, match="32769 x 16384"):
+        formats.check_size("panorama.jpg", 32769, 16384)
+
+
+@pytest.mark.parametrize("suffix", ["exr", "hdr", "npy", "pfm", "tif"])
+def test_hdr_given_as_a_photograph_says_so(tmp_path, hdr, suffix):
+    path = tmp_path / f"x.{suffix}"
+    _write(path, hdr)
+    path = path.rename(tmp_path / "photo.jpg")
+    with pytest.raises(UserError, match="linear HDR already"):
+        image_io.read_encoded(path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tiff"])
+def test_a_photograph_given_as_hdr_says_so(tmp_path, hdr, suffix):
+    path = tmp_path / f"x.{suffix}"
+    _write(path, hdr)
+    path = path.rename(tmp_path / "x.exr")
+    with pytest.raises(UserError, match="photograph"):
+        image_io.read_hdr(path)
+
+
+@pytest.mark.parametrize("suffix", ["", ".jpg", ".exr2", ".txt"])
+def test_unknown_suffixes_are_refused_with_the_list(tmp_path, hdr, suffix):
+    with pytest.raises(UserError, match=r"\.exr, \.hdr, \.npy, \.pfm, \.tif, \.tiff"):
+        image_io.write_hdr(tmp_path / f"x{suffix}", hdr)
+    assert not image_io.is_hdr_suffix(f"x{suffix}") and image_io.is_hdr_suffix("X.EXR")
+
+
+def _write_everything(folder, hdr):
+    """Yields (name, write) for every kind of file."""
+    for suffix in image_io.HDR_SUFFIXES:
+        yield f"x{suffix}", lambda path: image_io.write_hdr(path, hdr)
+    yield "x.png", lambda path: image_io.write_png(path, hdr.clip(0, 1))
+
+
+def test_places_that_cannot_be_written_are_one_sentence(tmp_path, hdr):
+    (tmp_path / "file").write_text("keep")
+    for name, write in _write_everything(tmp_path, hdr):
+        (tmp_path / "folder" / name).mkdir(parents=True)
+        for place, message in (
+            (tmp_path / "missing" / name, "missing does not exist; create it"),
+            (tmp_path / "file" / name, "file is a file, not a folder"),
+            (tmp_path / "folder" / name, "it is a folder"),
+            (tmp_path / ("a" * 300 + name), "too long"),
+        ):
+            with pytest.raises(UserError, match=message) as error:
+                write(place)
+            _assert_one_sentence(error, name)
+    assert {p.name for p in tmp_path.iterdir()} == {"file", "folder"}
+
+
+def test_a_refused_rename_leaves_the_old_file_alone(tmp_path, hdr, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    for name, write in _write_everything(tmp_path, hdr):
+        (tmp_path / name).write_text("old")
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", refuse)
+            with pytest.raises(UserError, match="permission denied"):
+                write(tmp_path / name)
+        assert (tmp_path / name).read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == len(image_io.HDR_SUFFIXES) + 1
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_FSIZE")
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
+    """A limit on the file size fails inside the writers, as a full disk does."""
+    code = """
+        import resource, sys
+        import numpy as np
+        from jaxhdr import errors, image_io
+        noise = np.random.default_rng(0).random((200, 300, 3), np.float32)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+        names = ["x" + suffix for suffix in image_io.HDR_SUFFIXES] + ["x.png"]
+        for name in names:
+            write = image_io.write_png if name == "x.png" else image_io.write_hdr
+            try:
+                write(sys.argv[1] + "/" + name, noise)
+            except errors.UserError as error:
+                assert "cannot write" in str(error) and "\\n" not in str(error), error
+            else:
+                raise AssertionError(name)
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_an_interrupted_write_leaves_nothing(tmp_path, failure):
+    with pytest.raises(failure), image_io.atomic_path(tmp_path / "x.txt") as temporary:
+        temporary.write_text("half")
+        assert temporary.parent == tmp_path and temporary.suffix == ".txt"
+        raise failure
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_links_and_permissions_survive_a_rewrite(tmp_path):
+    target, link = tmp_path / "target.txt", tmp_path / "link.txt"
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    with image_io.atomic_path(link) as temporary:
+        temporary.write_text("new")
+    assert link.is_symlink() and target.read_text() == "new"
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_new_file_has_the_usual_permissions(tmp_path, hdr):
+    (tmp_path / "plain").write_text("")
+    for name, write in _write_everything(tmp_path, hdr):
+        write(tmp_path / name)
+        assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_devices_are_never_replaced():
+    with pytest.raises(UserError, match="not a regular file"):
+        with image_io.atomic_path("/dev/null"):
+            raise AssertionError("not reached")
