@@ -1,0 +1,61 @@
+"""Tone curves and luminance: pure, elementwise, differentiable everywhere.
+
+`encoded` values are display-encoded sRGB in [0, 1]; `linear` values are linear-light
+BT.709 RGB, where 1.0 encodes to 1.0. Nothing here clips: the caller owns the range.
+"""
+
+import math
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+# ITU-R BT.709-6, item 3.2: luminance of the linear primaries with white point D65.
+_LUMINANCE_WEIGHTS = (0.2126, 0.7152, 0.0722)
+
+# IEC 61966-2-1:1999, section 5.2.
+_SRGB_SLOPE = 12.92
+_SRGB_OFFSET = 0.055
+_SRGB_EXPONENT = 2.4
+_SRGB_LINEAR_KNEE = 0.0031308
+_SRGB_ENCODED_KNEE = 0.04045
+
+# Kalantari and Ramamoorthi (2017), "Deep High Dynamic Range Imaging of Dynamic
+# Scenes", section 3; Khan et al. (2019) section II-D use the same value.
+MU = 5000.0
+
+
+def luminance(linear: Float[Array, "*batch h w 3"]) -> Float[Array, "*batch h w"]:
+    """Returns the BT.709 luminance of linear RGB, in the unit of the input."""
+    return linear @ jnp.asarray(_LUMINANCE_WEIGHTS, linear.dtype)
+
+
+def srgb_encode(linear: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Returns display-encoded sRGB of linear light (IEC 61966-2-1)."""
+    # The power is taken of a safe base: its slope at zero would be infinite, and
+    # `where` multiplies that by zero in the backward pass.
+    safe = jnp.maximum(linear, _SRGB_LINEAR_KNEE)
+    power = (1 + _SRGB_OFFSET) * safe ** (1 / _SRGB_EXPONENT) - _SRGB_OFFSET
+    return jnp.where(linear <= _SRGB_LINEAR_KNEE, _SRGB_SLOPE * linear, power)
+
+
+def srgb_decode(encoded: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Returns linear light of display-encoded sRGB (IEC 61966-2-1)."""
+    safe = jnp.maximum(encoded, _SRGB_ENCODED_KNEE)
+    power = ((safe + _SRGB_OFFSET) / (1 + _SRGB_OFFSET)) ** _SRGB_EXPONENT
+    return jnp.where(encoded <= _SRGB_ENCODED_KNEE, encoded / _SRGB_SLOPE, power)
+
+
+def mu_law(linear: Float[Array, "*shape"], *, mu: float = MU) -> Float[Array, "*shape"]:
+    """Returns the mu-law code of linear radiance; [0, 1] maps onto [0, 1].
+
+    log(1 + mu x) / log(1 + mu), Khan et al. (2019) section II-D. Defined for
+    x > -1 / mu.
+    """
+    return jnp.log1p(mu * linear) / math.log1p(mu)
+
+
+def inverse_mu_law(
+    code: Float[Array, "*shape"], *, mu: float = MU
+) -> Float[Array, "*shape"]:
+    """Returns the linear radiance of a mu-law code, the inverse of `mu_law`."""
+    return jnp.expm1(code * math.log1p(mu)) / mu
