@@ -1,0 +1,181 @@
+"""Losses of HDR stages against the truth, and their weighted sum.
+
+Predictions are `stages` (stages, b, h, w, 3) and the truth is `hdr` (b, h, w, 3), both
+linear radiance in the scale `ldr_white`. Both are compared in the mu-law domain: what
+lies outside [0, peak] counts as the nearest end of that range. Results are
+dimensionless, one number per stage, means over images, pixels and channels.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxhdr import camera, color, weight_files
+from jaxhdr.errors import UserError
+from jaxhdr.models import vgg
+
+Stages = Float[Array, "stages b h w 3"]
+Images = Float[Array, "b h w 3"]
+PerStage = Float[Array, "stages"]
+_Given = TypeVar("_Given")
+
+# Weights of relu1_1 ... relu5_1 in FHDR's official code; its paper gives none.
+_FEATURE_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+
+
+def mu_law_l1(
+    stages: Stages,
+    hdr: Images,
+    *,
+    peak: float,
+    mu: float = color.MU,
+    weights: Float[Array, "b h w 1"] | None = None,
+) -> PerStage:
+    """Returns the mean absolute difference of mu-law codes, stage by stage.
+
+    Khan et al. (2019) section II-D. `peak` is the radiance of code 1. The mean is
+    divided by the mean of `weights`: an error that is the same everywhere costs the
+    same under all weights, and the balance with other losses does not follow the
+    number of heavy pixels in a batch.
+    """
+    truth = _code(hdr, peak, mu)
+    error = jnp.abs(_code(stages, peak, mu) - truth[None])
+    if weights is None:
+        return error.mean(axis=(1, 2, 3, 4))
+    weighted = (error * weights[None]).mean(axis=(1, 2, 3, 4))
+    return weighted / jnp.maximum(weights.mean(), jnp.finfo(weights.dtype).tiny)
+
+
+def perceptual(
+    stages: Stages,
+    hdr: Images,
+    *,
+    vgg_params: vgg.Params,
+    peak: float,
+    mu: float = color.MU,
+) -> PerStage:
+    """Returns the weighted L1 between VGG19 features of mu-law codes, stage by stage.
+
+    Layers, weights and the input (codes in [0, 1], without ImageNet's mean and
+    standard deviation) are those of FHDR's official code.
+
+    Raises:
+      UserError: the images are smaller than 16 x 16 pixels.
+    """
+    truth = vgg.vgg19_features(vgg_params, _code(hdr, peak, mu))
+    codes = _code(stages, peak, mu)
+    # One pass over all stages and images, and none is made twice for the truth.
+    merged = vgg.vgg19_features(vgg_params, codes.reshape(-1, *codes.shape[2:]))
+    total = jnp.zeros(stages.shape[0], codes.dtype)
+    for weight, of_truth, of_stages in zip(
+        _FEATURE_WEIGHTS, truth, merged, strict=True
+    ):
+        of_stages = of_stages.reshape(-1, *of_truth.shape)
+        error = jnp.abs(of_stages - of_truth[None])
+        total += weight * error.mean(axis=(1, 2, 3, 4))
+    return total
+
+
+def total(
+    stages: Stages,
+    hdr: Images,
+    encoded: Images,
+    *,
+    peak: float,
+    mu: float = color.MU,
+    perceptual_weight: float = 0.0,
+    stage_weights: Sequence[float] | None = None,
+    clipped_weight: float = 1.0,
+    vgg_params: vgg.Params | None = None,
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """Returns the loss to be minimised and its parts by name.
+
+    The loss of a stage is `mu_law_l1` plus `perceptual_weight` times `perceptual`;
+    stages are summed with `stage_weights`, by default one over their number (Khan et
+    al. 2019, section II-D). `clipped_weight` is the weight in `mu_law_l1` of pixels
+    that the LDR image `encoded` clips; 1 is the papers' loss. The parts are "loss",
+    "l1_stage_1", ... and, if it is used, "perceptual_stage_1", ...
+
+    Raises:
+      UserError: `stage_weights` has another length than `stages`, or the perceptual
+        loss is wanted without `vgg_params`.
+    """
+    num_stages = stages.shape[0]
+    if stage_weights is None:
+        stage_weights = [1 / num_stages] * num_stages
+    if len(stage_weights) != num_stages:
+        raise UserError(
+            f"{len(stage_weights)} stage weights for a model of {num_stages} stages: "
+            "give one for each stage"
+        )
+    weights = None
+    if clipped_weight != 1:
+        weights = jnp.where(camera.is_clipped(encoded), clipped_weight, 1.0)
+    parts = {"l1": mu_law_l1(stages, hdr, peak=peak, mu=mu, weights=weights)}
+    per_stage = parts["l1"]
+    if perceptual_weight:
+        vgg_params = _required(vgg_params, perceptual_weight)
+        parts["perceptual"] = perceptual(
+            stages, hdr, vgg_params=vgg_params, peak=peak, mu=mu
+        )
+        per_stage = per_stage + perceptual_weight * parts["perceptual"]
+    loss = per_stage @ jnp.asarray(stage_weights, per_stage.dtype)
+    return loss, {"loss": loss} | _by_stage(parts)
+
+
+def load_perceptual(
+    path: str | os.PathLike[str] | None, weight: float
+) -> vgg.Params | None:
+    """Returns the VGG19 parameters for the perceptual loss; None if it has weight 0.
+
+    `path` names a state dict of torchvision's vgg19, as .pth or as safetensors.
+
+    Raises:
+      UserError: the weight is negative, or the file is not given, cannot be read or
+        holds another network.
+    """
+    if weight < 0:
+        raise UserError(f"the perceptual weight is {weight}, expected 0 or more")
+    if weight == 0:
+        return None
+    return vgg.vgg19_params(weight_files.read(_required(path, weight)))
+
+
+def _required(given: _Given | None, weight: float) -> _Given:
+    if given is None:
+        raise UserError(
+            f"a perceptual loss of weight {weight} needs the weights of VGG19: name a "
+            "file of them, torchvision's vgg19-dcbb9e9d.pth from the PyTorch model zoo "
+            "or the same arrays as safetensors, or set the weight to 0"
+        )
+    return given
+
+
+def _code(linear: Float[Array, "*shape"], peak: float, mu: float) -> Array:
+    return color.mu_law(_clip(linear / peak), mu=mu)
+
+
+@jax.custom_jvp
+def _clip(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Returns `x` clipped to [0, 1], with the gradient of `x` itself.
+
+    A prediction outside the range would otherwise have no gradient and never return.
+    """
+    return jnp.clip(x, 0.0, 1.0)
+
+
+@_clip.defjvp
+def _clip_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return _clip(*primals), tangents[0]
+
+
+def _by_stage(parts: dict[str, PerStage]) -> dict[str, Float[Array, ""]]:
+    return {
+        f"{name}_stage_{i}": value
+        for name, values in parts.items()
+        for i, value in enumerate(values, 1)
+    }

@@ -1,0 +1,32 @@
+"""Networks under one contract, made by name.
+
+`model.apply({"params": params}, encoded)` takes display-encoded images
+`(b, h, w, 3)` in [0, 1] and returns linear HDR `stages` `(stages, b, h, w, 3)`, the
+last of which is the answer. `model.receptive_radius` is the number of pixels to each
+side of an output pixel that can change it.
+"""
+
+from typing import Any
+
+from flax import linen as nn
+
+from jaxhdr.errors import UserError
+from jaxhdr.models.fhdr import FHDR
+
+MODELS: dict[str, type[nn.Module]] = {"fhdr": FHDR}
+
+
+def create_model(name: str, **fields: Any) -> nn.Module:
+    """Returns the model called `name`, with `fields` as its attributes.
+
+    Raises:
+      UserError: the name, or a field of it, is not known.
+    """
+    if name not in MODELS:
+        raise UserError(f"unknown model {name!r}; available: {sorted(MODELS)}")
+    known = set(MODELS[name].__dataclass_fields__) - {"parent", "name"}
+    if unknown := sorted(set(fields) - known):
+        raise UserError(
+            f"model {name!r} has no option {unknown}; available: {sorted(known)}"
+        )
+    return MODELS[name](**fields)

@@ -1,0 +1,372 @@
+"""FHDR: a feedback network that refines its HDR estimate over T iterations.
+
+Khan, Khanna, Raman (2019), "FHDR: HDR Image Reconstruction from a Single LDR Image
+using Feedback Network". Input: `encoded` in [0, 1]; output: `hdr` stages in
+[0, `peak`], where 1.0 is the radiance that just clips the input (scale `ldr_white`).
+Layer widths, which layers have biases, and the padding modes follow the paper and,
+where it is silent, its official code; hidden states live inside one call.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from jaxhdr import color
+from jaxhdr.errors import UserError
+
+FEATURES = 64  # section II-E
+_GROWTH = 32  # section II-E
+_DENSE_LAYERS = 4  # section II-C
+_DENSE_BLOCKS = 3  # section II-C
+_DILATION = 2  # official code; the paper says only "dilated"
+
+# Pixels of context that one iteration adds to each side: three blocks of four 3x3
+# convolutions with dilation 2, and GFF.
+_ITERATION_RADIUS = _DENSE_BLOCKS * _DENSE_LAYERS * _DILATION + 1
+_INPUT_RADIUS = 2  # feb1, feb2
+_OUTPUT_RADIUS = 2  # hrb1, hrb2
+
+HEADS = ("tanh", "mu_law", "residual")
+LOOPS = ("unrolled", "rolled", "python")
+
+Features = Float[Array, "b h w features"]
+Kernel = jax.nn.initializers.Initializer
+
+
+class _Convolution(nn.Module):
+    """A convolution that keeps the image size, with reflecting or zero padding."""
+
+    features: int
+    size: int = 3
+    dilation: int = 1
+    use_bias: bool = True
+    reflect: bool = False
+    kernel_init: Kernel = nn.initializers.lecun_normal()
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Features) -> Features:
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
+        if self.reflect:
+            x = _reflect(x, self.size // 2)
+        x = _convolve(
+            x.astype(self.dtype),
+            kernel,
+            dilation=self.dilation,
+            padding="VALID" if self.reflect else "SAME",
+        )
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            x = x + bias.astype(self.dtype)[None, None, None]
+        return x
+
+
+def _convolve(x: Array, kernel: Array, *, dilation: int, padding: str) -> Array:
+    if kernel.shape[:2] == (1, 1):
+        # XLA's CPU backend takes twice as long for the weight gradient of a 1 x 1
+        # convolution as for that of the equal matrix product.
+        return x @ kernel[0, 0]
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(1, 1),
+        padding=padding,
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def _reflect(x: Features, radius: int) -> Float[Array, "b padded_h padded_w features"]:
+    """Pads by reflection; a side too short to reflect repeats its edge instead."""
+    for axis in (1, 2):
+        width = [(0, 0)] * 4
+        width[axis] = (radius, radius)
+        mode = "reflect" if x.shape[axis] > radius else "edge"
+        x = jnp.pad(x, width, mode=mode)
+    return x
+
+
+class DilatedDenseBlock(nn.Module):
+    """Four dilated convolutions, each fed by all before it, between two 1x1 (Fig. 3).
+
+    `local` is the block's own output of the previous iteration.
+    """
+
+    convolution: Callable[..., nn.Module]
+
+    @nn.compact
+    def __call__(self, x: Features, local: Features) -> Features:
+        x = jnp.concatenate([x, local], axis=-1)
+        x = self.convolution(FEATURES, size=1, name="compress")(x)
+        for i in range(_DENSE_LAYERS):
+            dense = self.convolution(
+                _GROWTH, dilation=_DILATION, use_bias=False, name=f"dense_{i}"
+            )
+            x = jnp.concatenate([x, nn.relu(dense(x))], axis=-1)
+        return self.convolution(FEATURES, size=1, use_bias=False, name="fuse")(x)
+
+
+class FeedbackBlock(nn.Module):
+    """One iteration of the feedback block (Fig. 2).
+
+    The hidden state is `(global, local 1, ..., local n)`: the block's own output and
+    the outputs of its dense blocks. At the first iteration there is no feedback:
+    the global state is the extracted features (section II-B) and, as the paper does
+    not say, each local state is its block's own input, as in the official code.
+    """
+
+    convolution: Callable[..., nn.Module]
+
+    @nn.compact
+    def __call__(
+        self, features: Features, hidden: tuple[Features, ...], is_first: Array
+    ) -> tuple[Features, tuple[Features, ...]]:
+        x = jnp.concatenate([features, hidden[0]], axis=-1)
+        x = self.convolution(FEATURES, size=1, name="compress_in")(x)
+        outputs = []
+        for i, local in enumerate(hidden[1:], start=1):
+            local = jnp.where(is_first, x, local)
+            x = DilatedDenseBlock(self.convolution, name=f"block_{i}")(x, local)
+            outputs.append(x)
+        x = nn.relu(self.convolution(FEATURES, name="gff")(x))
+        return x, (x, *outputs)
+
+
+class _Iteration(nn.Module):
+    """One step of the scan: feedback block, global residual, reconstruction block."""
+
+    convolution: Callable[..., nn.Module]
+    last_kernel_init: Kernel
+    detach_hidden: bool
+
+    @nn.compact
+    def __call__(
+        self,
+        hidden: tuple[Features, ...],
+        is_first: Array,
+        low_level: Features,
+        features: Features,
+    ) -> tuple[tuple[Features, ...], Float[Array, "b h w 3"]]:
+        block = FeedbackBlock(self.convolution, name="feedback_block")
+        x, hidden = block(features, hidden, is_first)
+        x = nn.relu(self.convolution(FEATURES, name="hrb1")(x + low_level))
+        last = self.convolution(
+            3,
+            reflect=True,
+            kernel_init=self.last_kernel_init,
+            dtype=jnp.float32,
+            name="hrb2",
+        )
+        output = last(x.astype(jnp.float32))
+        if self.detach_hidden:
+            hidden = jax.lax.stop_gradient(hidden)
+        return hidden, output
+
+
+class FHDR(nn.Module):
+    """The feedback network; 571,267 parameters for every number of iterations.
+
+    Attributes:
+      num_iterations: T, the number of stages returned.
+      head: what the last layer predicts.
+        `tanh`: radiance, (tanh + 1) / 2 of `peak` (the paper).
+        `mu_law`: the mu-law code of radiance / `peak`, so the paper's L1 in the
+        compressed domain is plain L1 on the output and dark pixels keep precision.
+        `residual`: as `mu_law`, added to the code of the sRGB-decoded input, so
+        training starts at the linearised photograph.
+      peak: the largest radiance that can be returned, in units of `ldr_white`.
+      detach_hidden: no gradient from one iteration to the one before (the official
+        code); the paper propagates back through time.
+      initial_gain: standard deviation of a kernel is gain / sqrt(fan in). Without
+        normalisation a gain of 1 lets activations grow through the dense
+        concatenations until every ReLU of `hrb1` is dead; 0.7 keeps them alive.
+      zero_last_layer: start `hrb2` at zero. Default: only for `residual`.
+      dtype: compute type of all layers but the last, which stays float32, as do the
+        parameters.
+      remat: recompute each iteration in the backward pass instead of storing it.
+      loop: how the iterations run; parameters and results are the same.
+        `unrolled`: `nn.scan`, all steps compiled in line. XLA's CPU backend computes
+        the gradients of convolutions inside a loop 15 times slower.
+        `rolled`: `nn.scan`, one step compiled once; compiles faster.
+        `python`: no scan, for exporters that cannot convert one.
+    """
+
+    num_iterations: int = 4
+    head: str = "mu_law"
+    peak: float = 64.0
+    detach_hidden: bool = False
+    initial_gain: float = 0.7
+    zero_last_layer: bool | None = None
+    dtype: Any = jnp.float32
+    remat: bool = False
+    loop: str = "unrolled"
+
+    def __post_init__(self):
+        if self.head not in HEADS:
+            raise UserError(f"head is {self.head!r}; expected one of {HEADS}")
+        if self.num_iterations < 1:
+            raise UserError(
+                f"num_iterations is {self.num_iterations}; expected at least 1"
+            )
+        if self.loop not in LOOPS:
+            raise UserError(f"loop is {self.loop!r}; expected one of {LOOPS}")
+        if not self.peak > 0:
+            raise UserError(f"peak is {self.peak}; expected a positive radiance")
+        super().__post_init__()
+
+    @property
+    def receptive_radius(self) -> int:
+        """Pixels to each side of an output pixel that can change it."""
+        return _INPUT_RADIUS + self.num_iterations * _ITERATION_RADIUS + _OUTPUT_RADIUS
+
+    @nn.compact
+    def __call__(
+        self, encoded: Float[Array, "b h w 3"]
+    ) -> Float[Array, "stages b h w 3"]:
+        """Returns one HDR estimate per iteration, the last is the answer."""
+        kernel_init = nn.initializers.variance_scaling(
+            self.initial_gain**2, "fan_in", "truncated_normal"
+        )
+        convolution = functools.partial(
+            _Convolution, kernel_init=kernel_init, dtype=self.dtype
+        )
+        zero_last = self.zero_last_layer
+        if zero_last is None:
+            zero_last = self.head == "residual"
+        x = encoded * 2 - 1
+        low_level = nn.relu(convolution(FEATURES, reflect=True, name="feb1")(x))
+        features = nn.relu(convolution(FEATURES, name="feb2")(low_level))
+        outputs = self._iterate(
+            low_level,
+            features,
+            convolution=convolution,
+            last_kernel_init=nn.initializers.zeros if zero_last else kernel_init,
+            detach_hidden=self.detach_hidden,
+        )
+        return self._to_radiance(outputs, encoded)
+
+    def _iterate(
+        self, low_level: Features, features: Features, **fields
+    ) -> Float[Array, "stages b h w 3"]:
+        body = _Iteration
+        if self.remat:
+            body = nn.remat(body, prevent_cse=False)
+        is_first = jnp.arange(self.num_iterations) == 0
+        hidden = (features,) * (1 + _DENSE_BLOCKS)
+        # A scan of one step gains nothing, and its gradient is slow on the CPU.
+        if self.loop == "python" or self.num_iterations == 1:
+            step = body(**fields, name="iteration")
+            outputs = []
+            for first in is_first:
+                hidden, output = step(hidden, first, low_level, features)
+                outputs.append(output)
+            return jnp.stack(outputs)
+        scan = nn.scan(
+            body,
+            variable_broadcast="params",
+            split_rngs={"params": False},
+            in_axes=(0, nn.broadcast, nn.broadcast),  # pyright: ignore[reportArgumentType]
+            unroll=self.num_iterations if self.loop == "unrolled" else 1,
+        )
+        step = scan(**fields, name="iteration")
+        return step(hidden, is_first, low_level, features)[1]
+
+    def _to_radiance(
+        self,
+        outputs: Float[Array, "stages b h w 3"],
+        encoded: Float[Array, "b h w 3"],
+    ) -> Float[Array, "stages b h w 3"]:
+        if self.head == "tanh":
+            return self.peak * (jnp.tanh(outputs) + 1) / 2
+        if self.head == "residual":
+            linear = color.srgb_decode(encoded) / self.peak
+            outputs = outputs + color.mu_law(linear)[None]
+        return self.peak * color.inverse_mu_law(_clip_straight_through(outputs))
+
+
+def _clip_straight_through(code: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Clips to [0, 1] with slope 1 everywhere.
+
+    A plain clip has no slope outside, so a pixel once predicted below black would
+    get no gradient back towards its target.
+    """
+    return code + jax.lax.stop_gradient(jnp.clip(code, 0.0, 1.0) - code)
+
+
+def _layers() -> dict[str, tuple[str, ...]]:
+    """Maps the official state dict's layer names to paths in our parameters."""
+    layers: dict[str, tuple[str, ...]] = {n: (n,) for n in ("feb1", "feb2")}
+    layers |= {name: ("iteration", name) for name in ("hrb1", "hrb2")}
+    block = ("iteration", "feedback_block")
+    layers["feedback_block.compress_in"] = (*block, "compress_in")
+    layers["feedback_block.GFF_3x3"] = (*block, "gff")
+    for n in range(1, _DENSE_BLOCKS + 1):
+        official, ours = f"feedback_block.DRDB{n}", (*block, f"block_{n}")
+        layers[f"{official}.compress"] = (*ours, "compress")
+        layers[f"{official}.conv_1x1"] = (*ours, "fuse")
+        for i in range(_DENSE_LAYERS):
+            layers[f"{official}.dense_layers.{i}.conv"] = (*ours, f"dense_{i}")
+    return layers
+
+
+_TORCH_NAMES = {"kernel": "weight", "bias": "bias"}
+
+
+def _at(tree: Any, path: tuple[str, ...]) -> Any:
+    """The leaf dictionary of the layer at `path`, made where it is missing."""
+    for part in path:
+        tree = tree.setdefault(part, {})
+    return tree
+
+
+def from_torch(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Returns parameters from the official PyTorch state dict.
+
+    Args:
+      state: arrays by their official names (`feb1.weight`, ...); kernels are OIHW.
+
+    Raises:
+      UserError: a name is missing or unexpected, or an array has the wrong shape.
+    """
+    expected = jax.eval_shape(
+        FHDR(num_iterations=1).init, jax.random.key(0), jnp.zeros((1, 4, 4, 3))
+    )["params"]
+    rest, params = dict(state), {}
+    for official, path in _layers().items():
+        for ours, wanted in _at(expected, path).items():
+            name = f"{official}.{_TORCH_NAMES[ours]}"
+            if name not in rest:
+                raise UserError(
+                    f"the state dict has no {name}; expected one of the official "
+                    "FHDR network"
+                )
+            value = np.asarray(rest.pop(name), np.float32)
+            if ours == "kernel" and value.ndim == 4:
+                value = value.transpose(2, 3, 1, 0)
+            if value.shape != wanted.shape:
+                raise UserError(
+                    f"{name} has shape {value.shape} as HWIO; expected {wanted.shape}"
+                )
+            _at(params, path)[ours] = np.ascontiguousarray(value)
+    if rest:
+        raise UserError(f"the state dict has unexpected entries: {sorted(rest)[:5]}")
+    return params
+
+
+def to_torch(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Returns the official state dict of our parameters, as `from_torch` takes it."""
+    state = {}
+    for official, path in _layers().items():
+        for ours, value in _at(params, path).items():
+            value = np.asarray(value)
+            if ours == "kernel":
+                value = value.transpose(3, 2, 0, 1)
+            state[f"{official}.{_TORCH_NAMES[ours]}"] = np.ascontiguousarray(value)
+    return state

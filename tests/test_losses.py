@@ -1,0 +1,202 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from jaxhdr import losses
+from jaxhdr.errors import UserError
+from jaxhdr.models import vgg
+
+_PEAK = 16.0
+_STATIC = ("peak", "perceptual_weight", "clipped_weight")
+_perceptual = jax.jit(losses.perceptual, static_argnames="peak")
+_features = jax.jit(vgg.vgg19_features)
+
+
+@pytest.fixture
+def hdr(key):
+    return jnp.exp(jax.random.normal(key, (2, 16, 16, 3)) * 2).clip(0, _PEAK)
+
+
+@pytest.fixture
+def stages(hdr):
+    scales = jnp.array([0.5, 1.5, 1.1])[:, None, None, None, None]
+    return jnp.clip(hdr[None] * scales, 0, _PEAK)
+
+
+@pytest.fixture(scope="module")
+def vgg_params():
+    """VGG19 with eight features a layer: the network takes its widths from these."""
+    random = np.random.default_rng(0)
+    names = "1_1 1_2 2_1 2_2 3_1 3_2 3_3 3_4 4_1 4_2 4_3 4_4 5_1".split()
+    inputs = [3] + [8] * (len(names) - 1)
+    return {
+        f"conv{name}": {
+            "kernel": random.normal(size=(3, 3, i, 8)).astype(np.float32)
+            / (4.5 * i) ** 0.5,
+            "bias": np.zeros(8, np.float32),
+        }
+        for name, i in zip(names, inputs, strict=True)
+    }
+
+
+def test_l1_of_known_values():
+    # log(1 + 5000 / 2) / log(1 + 5000) = 0.918666... by hand, and 1 for the peak.
+    stages = jnp.stack([jnp.full((1, 2, 2, 3), 8.0), jnp.full((1, 2, 2, 3), 16.0)])
+    got = losses.mu_law_l1(stages, jnp.zeros((1, 2, 2, 3)), peak=16.0)
+    expected = [np.log(2501) / np.log(5001), 1.0]
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_equal_images_cost_nothing(hdr, vgg_params):
+    loss, parts = jax.jit(losses.total, static_argnames=_STATIC)(
+        hdr[None],
+        hdr,
+        jnp.ones_like(hdr),
+        peak=_PEAK,
+        perceptual_weight=1.0,
+        clipped_weight=5.0,
+        vgg_params=vgg_params,
+    )
+    # Fused, the two sides may round differently; typical losses are above 1e-2.
+    assert abs(loss) < 1e-6
+    assert all(abs(value) < 1e-6 for value in parts.values())
+
+
+def test_radiance_beyond_the_range_counts_as_its_end():
+    hdr = jnp.array([-1.0, 0.0, 16.0, 1e8, jnp.inf, 0.0]).reshape(1, 1, 2, 3)
+    stages = jnp.array([0.0, -3.0, jnp.inf, 16.0, 1e8, 0.0]).reshape(1, 1, 1, 2, 3)
+    assert losses.mu_law_l1(stages, hdr, peak=_PEAK) == 0
+
+
+@pytest.mark.parametrize("value, sign", [(-2.0, -1), (20.0, 1), (1e6, 1)])
+def test_a_prediction_outside_the_range_is_drawn_back(value, sign):
+    gradient = jax.grad(
+        lambda x: losses.mu_law_l1(x, jnp.ones((1, 1, 1, 3)), peak=_PEAK).sum()
+    )(jnp.full((1, 1, 1, 1, 3), value))
+    assert np.all(np.isfinite(gradient)) and np.all(np.sign(gradient) == sign)
+
+
+def test_the_gradient_inside_the_range_is_that_of_the_mu_law():
+    gradient = jax.grad(
+        lambda x: losses.mu_law_l1(x, jnp.zeros((1, 1, 1, 3)), peak=2.0).sum()
+    )(jnp.full((1, 1, 1, 1, 3), 0.3))
+    expected = 5000 / 2 / (1 + 5000 * 0.15) / np.log(5001) / 3
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5)
+
+
+def test_gradients_are_finite_where_slopes_break(hdr, vgg_params):
+    stages = jnp.stack([hdr, jnp.zeros_like(hdr)])
+
+    @jax.jit
+    @jax.grad
+    def gradient_of(x):
+        return losses.total(
+            x, hdr, hdr, peak=_PEAK, perceptual_weight=0.1, vgg_params=vgg_params
+        )[0]
+
+    gradient = gradient_of(stages)
+    assert np.all(np.isfinite(gradient))
+
+
+def test_equal_weights_change_nothing(stages, hdr):
+    weighted = losses.mu_law_l1(
+        stages, hdr, peak=_PEAK, weights=jnp.full((2, 16, 16, 1), 7.0)
+    )
+    plain = losses.mu_law_l1(stages, hdr, peak=_PEAK)
+    np.testing.assert_allclose(weighted, plain, rtol=1e-5)
+
+
+def test_pixels_of_weight_zero_do_not_count(stages, hdr):
+    weights = jnp.zeros((2, 16, 16, 1)).at[:, :4].set(1.0)
+    got = losses.mu_law_l1(stages, hdr, peak=_PEAK, weights=weights)
+    expected = losses.mu_law_l1(stages[:, :, :4], hdr[:, :4], peak=_PEAK)
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+    none = losses.mu_law_l1(stages, hdr, peak=_PEAK, weights=0 * weights)
+    assert np.all(np.asarray(none) == 0)
+
+
+def test_clipped_pixels_weigh_more():
+    # One of four pixels has error 1 and is clipped in one channel only.
+    hdr = jnp.zeros((1, 2, 2, 3))
+    stages = hdr.at[0, 0, 0].set(_PEAK)[None]
+    encoded = jnp.zeros((1, 2, 2, 3)).at[0, 0, 0, 1].set(254 / 255)
+    for weight, expected in [(1.0, 1 / 4), (5.0, 5 / 8)]:
+        loss, _ = losses.total(stages, hdr, encoded, peak=_PEAK, clipped_weight=weight)
+        np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_the_loss_is_the_mean_over_stages(stages, hdr, vgg_params):
+    loss, parts = jax.jit(losses.total, static_argnames=_STATIC)(
+        stages,
+        hdr,
+        jnp.zeros_like(hdr),
+        peak=_PEAK,
+        perceptual_weight=0.1,
+        vgg_params=vgg_params,
+    )
+    alone = []
+    for i, stage in enumerate(stages, 1):
+        l1 = losses.mu_law_l1(stage[None], hdr, peak=_PEAK)[0]
+        features = _perceptual(stage[None], hdr, vgg_params=vgg_params, peak=_PEAK)[0]
+        np.testing.assert_allclose(parts[f"l1_stage_{i}"], l1, rtol=1e-5)
+        np.testing.assert_allclose(parts[f"perceptual_stage_{i}"], features, rtol=1e-4)
+        alone.append(l1 + 0.1 * features)
+    np.testing.assert_allclose(loss, np.mean(alone), rtol=1e-5)
+    assert parts["loss"] == loss
+
+
+def test_stage_weights_are_taken_as_they_are(stages, hdr):
+    loss, parts = losses.total(
+        stages, hdr, hdr, peak=_PEAK, stage_weights=(0.0, 0.5, 2.0)
+    )
+    expected = 0.5 * parts["l1_stage_2"] + 2 * parts["l1_stage_3"]
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    with pytest.raises(UserError, match="2 stage weights for a model of 3 stages"):
+        losses.total(stages, hdr, hdr, peak=_PEAK, stage_weights=(1.0, 1.0))
+
+
+def test_perceptual_loss_weighs_the_layers_as_the_official_code(
+    stages, hdr, vgg_params
+):
+    def code(x):
+        return np.log1p(5000 * np.asarray(x) / _PEAK) / np.log(5001)
+
+    truth = _features(vgg_params, jnp.asarray(code(hdr)))
+    got = _perceptual(stages, hdr, vgg_params=vgg_params, peak=_PEAK)
+    for stage, value in zip(stages, got, strict=True):
+        features = _features(vgg_params, jnp.asarray(code(stage)))
+        distances = [
+            np.mean(np.abs(np.asarray(a) - np.asarray(b)))
+            for a, b in zip(features, truth, strict=True)
+        ]
+        expected = np.dot(distances, [0.03125, 0.0625, 0.125, 0.25, 1.0])
+        np.testing.assert_allclose(value, expected, rtol=1e-4)
+
+
+def test_a_perceptual_loss_without_weights_says_how_to_get_them(stages, hdr):
+    assert losses.load_perceptual(None, 0.0) is None
+    with pytest.raises(UserError, match=r"vgg19-dcbb9e9d\.pth .* weight to 0"):
+        losses.load_perceptual(None, 0.1)
+    with pytest.raises(UserError, match=r"vgg19-dcbb9e9d\.pth"):
+        losses.total(stages, hdr, hdr, peak=_PEAK, perceptual_weight=0.1)
+    with pytest.raises(UserError, match="0 or more"):
+        losses.load_perceptual(None, -1.0)
+
+
+def test_perceptual_weights_are_read_from_a_file(tmp_path):
+    state = {}
+    inputs = 3
+    for _, source, outputs in vgg._torchvision_layers(vgg._VGG19_DEPTHS):
+        weight = np.zeros((outputs, inputs, 3, 3), np.float32)
+        weight[-1, 0, 2, 1] = outputs
+        state[f"{source}.weight"] = weight
+        state[f"{source}.bias"] = np.arange(outputs, dtype=np.float32)
+        inputs = outputs
+    path = tmp_path / "vgg19.safetensors"
+    safetensors.numpy.save_file(state, path)
+    loaded = losses.load_perceptual(path, 0.1)
+    assert loaded["conv5_1"]["kernel"][2, 1, 0, -1] == 512
+    assert loaded["conv5_1"]["bias"][7] == 7
+    assert losses.load_perceptual(path, 0.0) is None
