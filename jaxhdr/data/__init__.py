@@ -1,0 +1,18 @@
+"""Prepared TFDS data sets -> records and training batches, as NumPy.
+
+A record holds `hdr`, float32 (h, w, 3), linear BT.709 radiance in the file's own
+scale, `clipping_levels`, float32 (k,), in the same scale, `name`, `scene` and, for
+paired sets, `ldr`, uint8 (h, w, 3). Only training and evaluation import this package;
+it needs the `train` extra, but no TensorFlow.
+"""
+
+from jaxhdr.data.batches import train_batches, validation_images
+from jaxhdr.data.prepared import available, data_source, prepare
+
+__all__ = [
+    "available",
+    "data_source",
+    "prepare",
+    "train_batches",
+    "validation_images",
+]

@@ -1,0 +1,143 @@
+"""Records -> training batches and validation images, as NumPy, by Grain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import grain
+import numpy as np
+from jaxtyping import Float
+
+from jaxhdr.data.prepared import Record
+from jaxhdr.errors import UserError
+
+_IMAGES = ("hdr", "ldr")
+_BRIGHT_QUANTILE = 0.95  # bright_share patches hold one of the brightest 5 % of pixels
+
+
+def train_batches(
+    source: Sequence[Record],
+    *,
+    batch_size: int,
+    patch_size: int,
+    seed: int,
+    bright_share: float = 0.5,
+    num_threads: int = 4,
+    shard_index: int = 0,
+    num_shards: int = 1,
+) -> grain.DatasetIterator:
+    """Returns an endless iterator of shuffled, cropped and flipped batches.
+
+    Elements are {"hdr": (b, p, p, 3), "clipping_levels": (b, k)} and "ldr" if the
+    records are pairs; clipping levels stay those of the whole image. Batches depend
+    on `seed` and on their number only. `get_state` and `set_state` continue them.
+
+    Args:
+      source: records, e.g. from `data_source`.
+      batch_size: patches a batch.
+      patch_size: side of a patch in pixels.
+      seed: of order, crops and flips.
+      bright_share: share of patches that are made to hold one of the image's
+        brightest 5 % of pixels, so that clipped regions are not rare.
+      num_threads: reading threads; 0 reads when asked.
+      shard_index: which share of the records this host reads.
+      num_shards: the number of hosts.
+
+    Raises:
+      UserError: a record is smaller than the patch, or there are none to read.
+    """
+    _check_batches(source, batch_size, num_shards)
+    crop = _RandomPatch(patch_size=patch_size, bright_share=bright_share)
+    records = grain.MapDataset.source(source)[shard_index::num_shards]
+    patches = records.seed(seed).shuffle().repeat(None).random_map(crop)
+    options = grain.ReadOptions(
+        num_threads=num_threads, prefetch_buffer_size=2 * batch_size
+    )
+    return iter(patches.to_iter_dataset(options).batch(batch_size))
+
+
+def validation_images(
+    source: Sequence[Record], *, limit: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yields whole records in fixed order, at most `limit`, evenly spread.
+
+    Records lie in order of scenes, so few of them still see most scenes.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"limit is {limit}; give at least 1, or None for all records.")
+    count = len(source) if limit is None else min(limit, len(source))
+    for index in np.arange(count) * len(source) // max(count, 1):
+        record = dict(source[int(index)])
+        yield {key: _decoded(value) for key, value in record.items()}
+
+
+class _RandomPatch:
+    """Cuts one patch from a record, the same from each of its images."""
+
+    def __init__(self, *, patch_size: int, bright_share: float):
+        self.patch_size = patch_size
+        self.bright_share = bright_share
+
+    def __call__(self, record: Record, rng: np.random.Generator) -> dict[str, Any]:
+        hdr = record["hdr"]
+        size = self.patch_size
+        _check_size(record, size)
+        if rng.random() < self.bright_share:
+            row, column = _bright_corner(hdr, size, rng)
+        else:
+            row, column = (
+                int(rng.integers(0, side - size + 1)) for side in hdr.shape[:2]
+            )
+        step = -1 if rng.random() < 0.5 else 1
+        patch = {
+            key: np.ascontiguousarray(
+                record[key][row : row + size, column : column + size][:, ::step]
+            )
+            for key in _IMAGES
+            if key in record
+        }
+        if "clipping_levels" in record:
+            patch["clipping_levels"] = record["clipping_levels"]
+        return patch
+
+
+def _bright_corner(
+    hdr: Float[np.ndarray, "h w 3"], size: int, rng: np.random.Generator
+) -> tuple[int, int]:
+    """Returns the corner of a patch that holds one of the brightest pixels.
+
+    Every fourth row and column is looked at: enough for a share of 5 %, and cheap.
+    """
+    stride = 4 if min(hdr.shape[:2]) >= 64 else 1
+    brightness = hdr[::stride, ::stride].max(axis=-1)
+    threshold = np.quantile(brightness, _BRIGHT_QUANTILE)
+    candidates = np.argwhere(brightness >= threshold)
+    pixel = candidates[rng.integers(len(candidates))] * stride
+    corner = pixel - rng.integers(0, size, 2)
+    row, column = np.clip(corner, 0, np.array(hdr.shape[:2]) - size)
+    return int(row), int(column)
+
+
+def _check_batches(source: Sequence[Record], batch_size: int, num_shards: int) -> None:
+    if batch_size < 1:
+        raise UserError(f"batch_size is {batch_size}; it must be at least 1.")
+    if len(source) < num_shards:
+        raise UserError(
+            f"{len(source)} records cannot be shared by {num_shards} hosts; "
+            "prepare more data or use fewer hosts."
+        )
+
+
+def _check_size(record: Record, size: int) -> None:
+    height, width = record["hdr"].shape[:2]
+    if min(height, width) < size:
+        name = _decoded(record.get("name", "a record"))
+        raise UserError(
+            f"{name} has {height} x {width} pixels, "
+            f"fewer than the patch size {size}; choose a smaller patch size."
+        )
+
+
+def _decoded(value: Any) -> Any:
+    return value.decode() if isinstance(value, bytes) else value
