@@ -1,0 +1,194 @@
+"""Scores of HDR estimates on validation images.
+
+One row per image and method: every stage of the model, and the linearised input (the
+photograph through the inverse sRGB curve), the baseline that a reconstruction has to
+beat. Estimates and truth are in scale `ldr_white` and are not aligned. Images are read,
+estimated and scored one by one, so memory does not grow with their number.
+"""
+
+import functools
+import os
+import pathlib
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from tqdm import tqdm
+
+import jaxhdr
+from jaxhdr import camera, checkpoints, color, data, models
+from jaxhdr.errors import UserError
+from jaxhdr.metrics import METRICS, Metric
+from jaxhdr.reports import Report, Row, mean_scores, write_report
+
+__all__ = [
+    "BASELINE",
+    "Example",
+    "evaluate",
+    "evaluate_workdir",
+    "mean_scores",
+    "score",
+    "validation_examples",
+]
+
+BASELINE = "linearised input"
+
+
+class Example(NamedTuple):
+    """A photograph, display-encoded, and its radiance in scale `ldr_white`."""
+
+    name: str
+    scene: str
+    encoded: Float[Array, "h w 3"]
+    hdr: Float[Array, "h w 3"]
+
+
+# Kept here, so that a training run which evaluates often compiles it once.
+_simulate = jax.jit(camera.simulate, static_argnames="camera")
+
+
+@functools.partial(jax.jit, static_argnames="metrics")
+def score(
+    stages: Float[Array, "stages b h w 3"],
+    encoded: Float[Array, "b h w 3"],
+    hdr: Float[Array, "b h w 3"],
+    metrics: tuple[Metric, ...],
+) -> dict[str, Float[Array, "methods b"]]:
+    """Returns each metric of the linearised input, followed by those of the stages."""
+    clipped = camera.is_clipped(encoded)
+    estimates = jnp.concatenate([color.srgb_decode(encoded)[None], stages])
+    # One estimate after the other: the memory of one, whatever the number of stages.
+    return jax.lax.map(
+        lambda estimate: {m.name: m.score(estimate, hdr, clipped) for m in metrics},
+        estimates,
+    )
+
+
+def evaluate(
+    predict: Callable[[Array], Array],
+    images: Iterable[Example],
+    metrics: tuple[Metric, ...],
+) -> Iterator[Row]:
+    """Yields one row per image and method, the baseline first.
+
+    Args:
+        predict: maps encoded images (b, h, w, 3) to stages (stages, b, h, w, 3).
+        images: may be any iterator; it is read one image at a time.
+        metrics: the columns.
+
+    Raises:
+        UserError: a stage has values that are not finite.
+    """
+    for image in images:
+        encoded, hdr = image.encoded[None], image.hdr[None]
+        stages = predict(encoded)
+        names = [f"stage {number}" for number in range(1, len(stages) + 1)]
+        _check_finite(stages, names, image.name)
+        share = float(jnp.mean(camera.is_clipped(encoded)))
+        scores = jax.device_get(score(stages, encoded, hdr, metrics))
+        for index, method in enumerate([BASELINE, *names]):
+            row = {"image": image.name, "scene": image.scene, "method": method}
+            values = {m.name: float(scores[m.name][index, 0]) for m in metrics}
+            yield {**row, "clipped_share": share, **values}
+
+
+def _check_finite(stages: Array, names: Sequence[str], image: str) -> None:
+    """Refuses what would otherwise pass for a score that does not exist."""
+    finite = np.asarray(jnp.isfinite(stages).all(axis=(1, 2, 3, 4)))
+    if not finite.all():
+        raise UserError(
+            f"{names[int(np.argmin(finite))]} of image {image!r} has values that are "
+            "NaN or infinite: these parameters have diverged; evaluate another step"
+        )
+
+
+def validation_examples(
+    config: Mapping[str, Any],
+    *,
+    num_images: int | None = None,
+    data_dir: str | None = None,
+) -> Iterator[Example]:
+    """Yields the validation images of a run's config, photographed.
+
+    A photograph depends on the image, its name, the camera and `eval.seed` only: it
+    is the same for every model, and whichever other images are evaluated.
+    """
+    source = _validation_source(config, data_dir)
+    device = camera.create_camera(**config["camera"])
+    path = config.get("camera_curves")
+    curves = camera.read_curves(path) if path else None
+    seed = jax.random.key(config["eval"]["seed"])
+    for record in data.validation_images(source, limit=num_images):
+        key = jax.random.fold_in(seed, zlib.crc32(record["name"].encode()))
+        hdr, levels = record["hdr"][None], record["clipping_levels"][None]
+        pair = _simulate(key, hdr, levels, camera=device, curves=curves)
+        yield Example(record["name"], record["scene"], pair.encoded[0], pair.hdr[0])
+
+
+def _validation_source(config, data_dir):
+    section = config["data"]
+    data_dir = data_dir or section.get("data_dir") or None
+    return data.data_source(
+        section["name"], section["validation_split"], data_dir=data_dir
+    )
+
+
+def evaluate_workdir(
+    workdir: str | os.PathLike,
+    *,
+    step: int | None = None,
+    num_images: int | None = None,
+    data_dir: str | None = None,
+    output: str | os.PathLike | None = None,
+) -> Report:
+    """Returns the scores of a training run's checkpoint, after writing the report.
+
+    Args:
+        workdir: folder of the training run.
+        step: which checkpoint; default the newest.
+        num_images: evaluate that many, spread over the split; default all.
+        data_dir: where the prepared data are; default as in training.
+        output: folder of the report; default `WORKDIR/evaluation/STEP`.
+
+    Raises:
+        UserError: no such checkpoint or data, no images, or the report cannot be
+            written.
+    """
+    step, params, config = checkpoints.load_trained(workdir, step=step)
+    apply = jax.jit(models.create_model(**config["model"]).apply)
+    total = len(_validation_source(config, data_dir))
+    examples = validation_examples(config, num_images=num_images, data_dir=data_dir)
+    progress = tqdm(
+        examples, total=min(num_images or total, total), unit="image", disable=None
+    )
+    metrics = tuple(METRICS.values())
+    predict = functools.partial(apply, {"params": params})
+    # iter(): type checkers peek into what has a length, which would start it twice.
+    rows = list(evaluate(predict, iter(progress), metrics))
+    if not rows:
+        section = config["data"]
+        raise UserError(
+            f"{section['name']} has no images in split {section['validation_split']!r}"
+        )
+    report = Report(rows, metrics, _protocol(config, step))
+    write_report(report, output or pathlib.Path(workdir) / "evaluation" / str(step))
+    return report
+
+
+def _protocol(config: Mapping[str, Any], step: int) -> dict[str, Any]:
+    return {
+        "model": dict(config["model"]),
+        "step": step,
+        "data": config["data"]["name"],
+        "split": config["data"]["validation_split"],
+        "scale": "ldr_white",
+        "alignment": "none",
+        "camera_seed": config["eval"]["seed"],
+        "camera": dict(config["camera"]),
+        "camera_curves": config.get("camera_curves", ""),
+        "software": {"jaxhdr": jaxhdr.__version__, "jax": jax.__version__},
+    }

@@ -1,0 +1,176 @@
+"""Rows of scores -> means and report files.
+
+Means come from the rows, so they cannot disagree with them. Every image counts once; a
+score that does not exist (NaN) is left out, and the number of the others is stated. In
+files an absent score is empty (CSV) or null (JSON), an infinite one is `inf`.
+"""
+
+import collections
+import csv
+import dataclasses
+import json
+import math
+import os
+import pathlib
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from jaxhdr import image_io
+from jaxhdr.errors import UserError
+from jaxhdr.metrics import Metric
+
+__all__ = ["Report", "Row", "markdown", "mean_scores", "num_scored", "write_report"]
+
+Row = Mapping[str, str | float]
+
+_NOT_SCORES = {"image", "scene", "method", "clipped_share"}
+_DECIMALS = {"dB": 2, "stops": 3, "": 4}
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Scores, and what one has to know to compare or repeat them."""
+
+    rows: Sequence[Row]
+    metrics: tuple[Metric, ...]
+    protocol: Mapping[str, Any]
+
+
+def mean_scores(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
+    """Returns `[method][metric]` means of the scores that exist; NaN if none does."""
+    return _over_images(
+        rows, lambda scores: statistics.fmean(scores) if scores else math.nan
+    )
+
+
+def num_scored(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
+    """Returns `[method][metric]` numbers of images whose score exists."""
+    return _over_images(rows, len)
+
+
+def _over_images(rows: Iterable[Row], reduce: Callable[[list[float]], Any]) -> dict:
+    scores = collections.defaultdict(lambda: collections.defaultdict(list))
+    for row in rows:
+        for name in (name for name in row if name not in _NOT_SCORES):
+            value = float(row[name])
+            scores[row["method"]][name] += [] if math.isnan(value) else [value]
+    return {
+        method: {name: reduce(values) for name, values in by_metric.items()}
+        for method, by_metric in scores.items()
+    }
+
+
+def write_report(report: Report, folder: str | os.PathLike) -> None:
+    """Writes `per_image.csv`, `report.json` and `report.md`, each whole or not at all.
+
+    Raises:
+        UserError: the folder cannot be made or written to.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the report's folder {folder}: {error.strerror}"
+        ) from error
+    with image_io.atomic_path(folder / "per_image.csv") as path:
+        _write_csv(report.rows, path)
+    with image_io.atomic_path(folder / "report.json") as path:
+        text = json.dumps(_as_json(report), indent=2, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+    with image_io.atomic_path(folder / "report.md") as path:
+        path.write_text(markdown(report), encoding="utf-8")
+
+
+def markdown(report: Report) -> str:
+    """Returns the table of means, with what the numbers mean, as Markdown."""
+    header = ["method", *(_heading(metric) for metric in report.metrics)]
+    alignment = ["---", *("---:" for _ in report.metrics)]
+    body = [
+        [method, *(_rounded(means[m.name], m.unit) for m in report.metrics)]
+        for method, means in mean_scores(report.rows).items()
+    ]
+    table = [f"| {' | '.join(cells)} |" for cells in (header, alignment, *body)]
+    definitions = [
+        f"- `{metric.name}`: {metric.reference}" for metric in report.metrics
+    ]
+    paragraphs = (table, [_counts(report)], [_protocol(report)], definitions)
+    return "\n\n".join("\n".join(lines) for lines in paragraphs) + "\n"
+
+
+def _heading(metric: Metric) -> str:
+    unit = f"{metric.unit} " if metric.unit else ""
+    return f"{metric.name} ({unit}{'↑' if metric.higher_is_better else '↓'})"
+
+
+def _rounded(value: float, unit: str) -> str:
+    return "absent" if math.isnan(value) else f"{value:.{_DECIMALS.get(unit, 4)}f}"
+
+
+def _counts(report: Report) -> str:
+    shares = {row["image"]: float(row["clipped_share"]) for row in report.rows}
+    total = len(shares)
+    share = statistics.fmean(shares.values())
+    sentence = f"Means over {total} images; {100 * share:.1f} % of their pixels clip."
+    for name, counts in _counts_by_metric(report).items():
+        if counts != {total}:
+            numbers = " to ".join(str(count) for count in sorted(counts))
+            sentence += f" {name} exists for {numbers} of them."
+    return sentence
+
+
+def _counts_by_metric(report: Report) -> dict[str, set[int]]:
+    counts = num_scored(report.rows).values()
+    return {m.name: {by_metric[m.name] for by_metric in counts} for m in report.metrics}
+
+
+def _protocol(report: Report) -> str:
+    parts = (
+        f"{key} {json.dumps(value, ensure_ascii=False)}"
+        for key, value in report.protocol.items()
+    )
+    return f"Protocol: {'; '.join(parts)}."
+
+
+def _as_json(report: Report) -> dict[str, Any]:
+    means, counts = mean_scores(report.rows), num_scored(report.rows)
+    return {
+        "protocol": dict(report.protocol),
+        "num_images": len({row["image"] for row in report.rows}),
+        "metrics": {
+            metric.name: {
+                field.name: getattr(metric, field.name)
+                for field in dataclasses.fields(metric)
+                if field.name not in ("name", "fn")
+            }
+            for metric in report.metrics
+        },
+        "scores": {
+            method: {
+                name: {"mean": _json_number(value), "num_images": counts[method][name]}
+                for name, value in by_metric.items()
+            }
+            for method, by_metric in means.items()
+        },
+    }
+
+
+def _json_number(value: float) -> float | str | None:
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else str(value)
+
+
+def _write_csv(rows: Sequence[Row], path: pathlib.Path) -> None:
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({key: _csv_cell(value) for key, value in row.items()})
+
+
+def _csv_cell(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if math.isnan(value) else repr(value)

@@ -1,0 +1,168 @@
+import csv
+import itertools
+import json
+import subprocess
+import sys
+
+import golden_scenes
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from jaxhdr import camera, color, evaluation, metrics
+from jaxhdr.checkpoints import Trained
+from jaxhdr.errors import UserError
+
+NAMES = ("psnr_mu", "ssim_mu", "log2_rmse", "log2_rmse_clipped")
+METRICS = metrics.select(NAMES)
+CONFIG = {
+    "model": {"name": "fake"},
+    "data": {"name": "scenes", "validation_split": "validation", "data_dir": ""},
+    "camera": {"clipped_fraction": [0.05, 0.1], "jpeg_share": 0.0},
+    "eval": {"seed": 5},
+}
+
+
+class Gain(nn.Module):
+    """Two stages: the linearised input, and the same times a learned factor."""
+
+    @nn.compact
+    def __call__(self, encoded):
+        gain = self.param("gain", nn.initializers.ones, (), jnp.float32)
+        linear = color.srgb_decode(encoded)
+        return jnp.stack([linear, gain * linear])
+
+
+def example(name, *, white=400.0):
+    hdr = golden_scenes.version("interior_window", "ref").astype(np.float32) / white
+    encoded = jnp.round(255 * color.srgb_encode(jnp.clip(hdr, 0, 1))) / 255
+    return evaluation.Example(name, "room", encoded, jnp.asarray(hdr))
+
+
+def record(name):
+    hdr = golden_scenes.version(name, "ref").astype(np.float32)
+    return {
+        "hdr": hdr,
+        "clipping_levels": camera.clipping_levels(hdr),
+        "name": name,
+        "scene": f"scene of {name}",
+    }
+
+
+@pytest.fixture
+def workdir(monkeypatch, tmp_path):
+    records = [record("gradient_sun"), record("interior_window")]
+    trained = Trained(7, {"gain": np.float32(1.5)}, CONFIG)
+    monkeypatch.setattr(evaluation.data, "data_source", lambda *_, **__: records)
+    monkeypatch.setattr(evaluation.models, "create_model", lambda name: Gain())
+    monkeypatch.setattr(
+        evaluation.checkpoints, "load_trained", lambda *_, **__: trained
+    )
+    return tmp_path
+
+
+def perfect_second_stage(image):
+    return lambda encoded: jnp.stack([color.srgb_decode(encoded), image.hdr[None]])
+
+
+def test_every_stage_of_every_image_gets_a_row_and_the_baseline_is_first():
+    image = example("a")
+    images = [image, image._replace(name="b")]
+    rows = list(evaluation.evaluate(perfect_second_stage(image), images, METRICS))
+    assert [(row["image"], row["method"]) for row in rows] == [
+        *itertools.product("ab", ("linearised input", "stage 1", "stage 2"))
+    ]
+    baseline, first, second = rows[:3]
+    for name in NAMES:
+        assert baseline[name] == first[name]
+    assert (second["psnr_mu"], second["ssim_mu"]) == (np.inf, 1)
+    assert second["log2_rmse"] == second["log2_rmse_clipped"] == 0
+    clipped = np.asarray(image.encoded).max(axis=-1) >= 254 / 255
+    assert baseline["clipped_share"] == pytest.approx(clipped.mean())
+    assert baseline["scene"] == "room"
+
+
+def test_rows_equal_the_scores_of_a_single_pair():
+    image = example("a")
+    row = next(evaluation.evaluate(perfect_second_stage(image), [image], METRICS))
+    linear = np.asarray(color.srgb_decode(image.encoded))
+    expected = metrics.compare(linear, image.hdr, encoded=image.encoded, names=NAMES)
+    assert {name: row[name] for name in NAMES} == pytest.approx(expected, rel=1e-5)
+
+
+def test_images_are_taken_one_by_one_as_rows_are_asked_for():
+    taken = []
+    endless = (taken.append(n) or example(str(n)) for n in itertools.count())
+    rows = evaluation.evaluate(perfect_second_stage(example("")), endless, METRICS)
+    next(rows)
+    assert taken == [0]
+    assert [row["image"] for row in itertools.islice(rows, 3)] == ["0", "0", "1"]
+
+
+def test_a_diverged_model_is_refused_not_left_out_of_the_mean():
+    def predict(encoded):
+        return jnp.stack([encoded, encoded.at[0, 3, 4, 1].set(jnp.nan)])
+
+    with pytest.raises(UserError, match=r"stage 2 of image 'a'.*NaN"):
+        list(evaluation.evaluate(predict, [example("a")], METRICS))
+
+
+def test_a_photograph_does_not_depend_on_the_other_images(workdir):
+    both = list(evaluation.validation_examples(CONFIG))
+    again = list(evaluation.validation_examples(CONFIG))
+    one = list(evaluation.validation_examples(CONFIG, num_images=1))
+    other_seed = {**CONFIG, "eval": {"seed": 6}}
+    other = next(iter(evaluation.validation_examples(other_seed)))
+    assert [image.name for image in both] == ["gradient_sun", "interior_window"]
+    for image, same in zip([*both, both[0]], [*again, *one], strict=True):
+        np.testing.assert_array_equal(image.encoded, same.encoded)
+        np.testing.assert_array_equal(image.hdr, same.hdr)
+    assert not np.array_equal(both[0].hdr, other.hdr)
+    assert 0.03 < np.mean(camera.is_clipped(both[0].encoded)) < 0.12
+
+
+def test_the_report_of_a_workdir_holds_the_means_of_its_rows(workdir):
+    report = evaluation.evaluate_workdir(workdir)
+    folder = workdir / "evaluation" / "7"
+    with open(folder / "per_image.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    saved = json.loads((folder / "report.json").read_text())
+    assert list(rows[0])[-len(metrics.METRICS) :] == list(metrics.METRICS)
+    assert len(rows) == len(report.rows) == 2 * 3 and saved["num_images"] == 2
+    for method, by_metric in saved["scores"].items():
+        for name, score in by_metric.items():
+            values = [float(r[name]) for r in rows if r["method"] == method]
+            assert score == {"mean": pytest.approx(np.mean(values)), "num_images": 2}
+    scores = saved["scores"]
+    assert scores["stage 1"] == scores["linearised input"] != scores["stage 2"]
+    assert saved["protocol"]["alignment"] == "none"
+    assert (saved["protocol"]["camera_seed"], saved["protocol"]["step"]) == (5, 7)
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert "log2_rmse_clipped (stops ↓)" in text and "psnr_mu (dB ↑)" in text
+
+
+def test_num_images_and_output_are_followed(workdir):
+    report = evaluation.evaluate_workdir(
+        workdir, num_images=1, output=workdir / "x" / "y"
+    )
+    assert {row["image"] for row in report.rows} == {"gradient_sun"}
+    assert sorted(path.name for path in (workdir / "x" / "y").iterdir()) == [
+        *("per_image.csv", "report.json", "report.md")
+    ]
+
+
+def test_a_split_without_images_is_refused(workdir, monkeypatch):
+    monkeypatch.setattr(evaluation.data, "data_source", lambda *_, **__: [])
+    with pytest.raises(UserError, match="scenes has no images in split 'validation'"):
+        evaluation.evaluate_workdir(workdir)
+    assert list(workdir.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path):
+    command = [sys.executable, "eval.py", f"--workdir={tmp_path}/nothing"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nothing holds no checkpoints" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
