@@ -1,0 +1,74 @@
+"""Every field of a training run, with meaning and unit.
+
+Only numbers, strings, booleans and tuples; nothing is read from the machine. The
+other files of this folder change a few fields. Any field can be set on the command
+line: `--config.train.num_steps=100`.
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the default configuration."""
+    config = ml_collections.ConfigDict()
+    config.seed = 0  # of parameters, data order and cameras
+
+    # Attributes of the model; see its class.
+    config.model = ml_collections.ConfigDict({"name": "fhdr"}, type_safe=False)
+
+    config.data = ml_collections.ConfigDict()
+    config.data.name = "synthetic_hdr"  # TFDS builder, or builder/config
+    config.data.data_dir = ""  # where prepared data are; "": TFDS' own default
+    config.data.manual_dir = ""  # your files, for builders that read a folder
+    config.data.train_split = "train"
+    config.data.validation_split = "validation"
+    config.data.batch_size = 16  # patches a step, over all devices
+    config.data.patch_size = 64  # pixels
+    config.data.bright_share = 0.5  # share of patches cut around a bright pixel
+
+    # Attributes of `camera.Camera`; see there.
+    config.camera = ml_collections.ConfigDict(
+        {
+            "clipped_fraction": (0.0, 0.15),
+            "curve_shares": (0.35, 0.45, 0.2),
+            "sigmoid_exponent": (0.9, 0.1),
+            "sigmoid_offset": (0.6, 0.1),
+            "gamma": (1.8, 2.4),
+            "read_noise": 0.002,
+            "shot_noise": 0.008,
+            "jpeg_share": 0.5,
+            "jpeg_quality": (60.0, 98.0),
+        }
+    )
+    config.camera_curves = ""  # file of measured responses; "": the sigmoid family
+
+    config.loss = ml_collections.ConfigDict()
+    config.loss.peak = 64.0  # radiance of mu-law code 1, in units of ldr_white
+    config.loss.mu = 5000.0
+    config.loss.perceptual_weight = 0.0  # lambda; above 0 needs vgg19
+    config.loss.vgg19 = ""  # file of VGG19 weights
+    config.loss.clipped_weight = 1.0  # weight of clipped pixels; others have 1
+
+    config.optimizer = ml_collections.ConfigDict()
+    config.optimizer.learning_rate = 2e-4
+    config.optimizer.beta1 = 0.9
+    config.optimizer.beta2 = 0.999
+    config.optimizer.warmup_steps = 0  # linear, from 0
+    config.optimizer.constant_share = 0.5  # of the steps, at full rate after warm-up
+    config.optimizer.decay = "linear"  # to 0 at the last step; or "cosine"
+    config.optimizer.clip_norm = 1.0  # largest global gradient norm; 0: no clipping
+    config.optimizer.ema_decay = 0.999  # of the averaged parameters; 0: no averaging
+
+    config.train = ml_collections.ConfigDict()
+    config.train.num_steps = 10_000
+    config.train.init_from = ""  # workdir of a run whose parameters this one starts at
+    config.train.log_every = 20  # steps
+    config.train.evaluate_every = 1_000  # steps; 0: never
+    config.train.checkpoint_every = 500  # steps
+    config.train.checkpoints_to_keep = 3
+
+    config.eval = ml_collections.ConfigDict()
+    config.eval.seed = 1_000_003  # of the validation cameras
+    config.eval.num_images = 16  # during training, spread over the split; 0: all
+    config.eval.num_samples = 4  # of them on the sample sheet
+    return config

@@ -1,0 +1,129 @@
+"""Checkpoints of a training run, by Orbax.
+
+`WORKDIR/checkpoints/STEP` holds separate items: `params` (the averaged parameters,
+all that inference reads), `train_state` (all that resuming needs), `config` and
+`data` (where the data iterator stands), the last two as JSON. Orbax writes under a
+temporary name and renames, so a kill leaves the checkpoint before it intact.
+"""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orbax.checkpoint as ocp
+
+from jaxhdr.errors import UserError
+
+_FOLDER = "checkpoints"
+
+
+class Restored(NamedTuple):
+    """What a resumed run continues from."""
+
+    step: int
+    train_state: Any
+    data: Any
+
+
+class Trained(NamedTuple):
+    """What inference and evaluation need of a training run."""
+
+    step: int
+    params: dict[str, Any]
+    config: dict[str, Any]
+
+
+def open_manager(
+    workdir: str | os.PathLike, *, max_to_keep: int | None = None
+) -> ocp.CheckpointManager:
+    """Returns the manager of the checkpoints under `workdir`; close it after use."""
+    folder = pathlib.Path(workdir).absolute() / _FOLDER
+    return ocp.CheckpointManager(
+        folder,
+        options=ocp.CheckpointManagerOptions(max_to_keep=max_to_keep, create=True),
+    )
+
+
+def save(
+    manager: ocp.CheckpointManager,
+    step: int,
+    *,
+    params: Any,
+    train_state: Any,
+    config: Mapping[str, Any],
+    data: Any,
+) -> None:
+    """Writes a checkpoint in the background; the arguments may be reused at once."""
+    manager.save(
+        step,
+        args=ocp.args.Composite(
+            params=ocp.args.StandardSave(params),
+            train_state=ocp.args.StandardSave(train_state),
+            config=ocp.args.JsonSave(dict(config)),
+            data=ocp.args.JsonSave(data),
+        ),
+    )
+
+
+def restore_latest(manager: ocp.CheckpointManager, train_state: Any) -> Restored | None:
+    """Returns the newest checkpoint, or None if there is none.
+
+    Args:
+      manager: from `open_manager`.
+      train_state: a tree of the same structure, shapes and placement.
+
+    Raises:
+      UserError: the checkpoint is of a different model or optimizer.
+    """
+    step = manager.latest_step()
+    if step is None:
+        return None
+    arguments = ocp.args.Composite(
+        train_state=ocp.args.StandardRestore(train_state),
+        data=ocp.args.JsonRestore(),
+    )
+    try:
+        restored = manager.restore(step, args=arguments)
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"the checkpoint of step {step} in {manager.directory} does not fit this "
+            f"config; use another --workdir, or the config it was made with. {error}"
+        ) from error
+    return Restored(step, restored["train_state"], restored["data"])
+
+
+def load_trained(workdir: str | os.PathLike, *, step: int | None = None) -> Trained:
+    """Returns the averaged parameters (NumPy) and the config of a training run.
+
+    Args:
+      workdir: the run's folder.
+      step: which checkpoint; default the newest.
+
+    Raises:
+      UserError: there is no such folder, checkpoint or step.
+    """
+    if not (pathlib.Path(workdir) / _FOLDER).is_dir():
+        raise UserError(
+            f"{os.fspath(workdir)} holds no checkpoints; expected the --workdir of a "
+            "training run"
+        )
+    with open_manager(workdir) as manager:
+        steps = sorted(manager.all_steps())
+        if not steps:
+            raise UserError(f"{os.fspath(workdir)} holds no finished checkpoint yet")
+        if step is None:
+            step = steps[-1]
+        if step not in steps:
+            raise UserError(
+                f"{os.fspath(workdir)} has no checkpoint of step {step}; "
+                f"available: {steps}"
+            )
+        restored = manager.restore(
+            step,
+            args=ocp.args.Composite(
+                params=ocp.args.StandardRestore(),
+                config=ocp.args.JsonRestore(),
+            ),
+        )
+    return Trained(step, restored["params"], restored["config"])

@@ -1,0 +1,106 @@
+"""The record of a training run: JSON lines, TensorBoard events, a progress line.
+
+`WORKDIR/log.jsonl` has one object a line, each with its `step`. A resumed run drops
+the lines after the step it resumes from, since it will write them again.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import tensorboardX
+import tqdm
+from jaxtyping import Float
+
+from jaxhdr import image_io
+
+_LOG = "log.jsonl"
+
+
+class RunLog:
+    """Writes the scalars and pictures of a run; made by `open_log`."""
+
+    def __init__(self, workdir: pathlib.Path, num_steps: int):
+        self._workdir = workdir
+        self._path = workdir / _LOG
+        self._num_steps = num_steps
+        self._events = tensorboardX.SummaryWriter(str(workdir / "tensorboard"))
+        self._progress = tqdm.tqdm(total=num_steps, unit="step", disable=None)
+        self._last_step = 0
+        self._last_time = time.monotonic()
+
+    def start(self, step: int) -> None:
+        """Continues a record that is valid up to `step`."""
+        if self._path.exists():
+            lines = self._path.read_text().splitlines(keepends=True)
+            with image_io.atomic_path(self._path) as path:
+                path.write_text("".join(line for line in lines if _is_kept(line, step)))
+        self._progress.update(step)
+        self._last_step, self._last_time = step, time.monotonic()
+
+    def write(self, step: int, scalars: Mapping[str, float], *, images: int) -> None:
+        """Records the scalars of a training step of `images` patches."""
+        now = time.monotonic()
+        steps = step - self._last_step
+        seconds = (now - self._last_time) / max(steps, 1)
+        rate = images / max(seconds, 1e-9)
+        self.write_scalars(step, {**scalars, "images_per_second": rate})
+        self._last_step, self._last_time = step, now
+        self._progress.update(steps)
+        self._progress.set_postfix(
+            loss=f"{scalars['loss']:.4f}", images_s=f"{rate:.1f}"
+        )
+        if self._progress.disable:
+            left = (self._num_steps - step) * seconds / 60
+            self.say(
+                f"step {step}/{self._num_steps}  loss {scalars['loss']:.4f}  "
+                f"{rate:.1f} images/s  {left:.0f} min left"
+            )
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Records scalars of any kind."""
+        with self._path.open("a") as file:
+            file.write(json.dumps({"step": step, **scalars}) + "\n")
+        for name, value in scalars.items():
+            self._events.add_scalar(name, value, step)
+
+    def write_sheet(self, step: int, sheet: Float[np.ndarray, "h w 3"]) -> None:
+        """Writes a sample sheet, display-encoded, as PNG and TensorBoard image."""
+        folder = self._workdir / "samples"
+        folder.mkdir(exist_ok=True)
+        image_io.write_png(folder / f"{step:08d}.png", sheet)
+        self._events.add_image("samples", sheet, step, dataformats="HWC")
+
+    def say(self, line: str) -> None:
+        """Prints a line on standard error, clear of the progress bar."""
+        tqdm.tqdm.write(line, file=sys.stderr)
+
+    def close(self) -> None:
+        """Ends the record."""
+        self._progress.close()
+        self._events.close()
+
+
+def _is_kept(line: str, step: int) -> bool:
+    """A line cut short by a kill is dropped too."""
+    try:
+        return json.loads(line)["step"] <= step
+    except ValueError:
+        return False
+
+
+@contextlib.contextmanager
+def open_log(workdir: str | os.PathLike, *, num_steps: int) -> Iterator[RunLog]:
+    """Yields the log of the run in `workdir`, which is made if missing."""
+    folder = pathlib.Path(workdir)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = RunLog(folder, num_steps)
+    try:
+        yield log
+    finally:
+        log.close()

@@ -1,0 +1,30 @@
+"""Trains a model: python train.py --config=configs/fhdr.py:synthetic --workdir=DIR."""
+
+import pathlib
+import sys
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from jaxhdr import training
+from jaxhdr.errors import UserError
+
+_CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+
+
+def main(argv: list[str]) -> None:
+    """Trains, or continues to train, the run in --workdir."""
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments: {argv[1:]}")
+    logging.set_verbosity(logging.WARNING)
+    try:
+        training.train_and_evaluate(_CONFIG.value, pathlib.Path(_WORKDIR.value))
+    except UserError as error:
+        print(f"train.py: error: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config"])
+    app.run(main)
