@@ -1,0 +1,251 @@
+"""The `jaxhdr` command.
+
+Exit status: 0, all went well; 2, at least one input failed or the command line is
+wrong; 130, interrupted. JAX is imported only when there is work for it.
+"""
+
+import argparse
+import contextlib
+import logging
+import math
+import pathlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Final, NoReturn
+
+import jaxhdr
+from jaxhdr import cli_plan
+from jaxhdr.errors import UserError
+
+_FAILED: Final = 2
+_INTERRUPTED: Final = 130
+
+_PREVIEW_SIDE: Final = 2048
+_MAX_STOPS: Final = 64
+
+_CONVERT: Final = "convert-weights"
+_EPILOG: Final = f"""\
+examples:
+  jaxhdr photo.jpg -o photo.exr
+  jaxhdr *.jpg -o folder/ --format hdr --no-preview
+  jaxhdr photo.jpg -o photo.exr --stops 0 -2 -4
+  jaxhdr {_CONVERT} WORKDIR -o mine.safetensors
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status of the command, run on `sys.argv` by default."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with _warnings_on_stderr():
+            if arguments[:1] == [_CONVERT]:
+                return _convert(_convert_parser().parse_args(arguments[1:]))
+            return _reconstruct(_parser().parse_args(arguments))
+    except UserError as error:
+        _say_error(error)
+        return _FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("jaxhdr: interrupted\n")
+        return _INTERRUPTED
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports mistakes in one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="jaxhdr",
+        description="Turns photographs into linear HDR images. "
+        "In the output 1.0 is the radiance that just clips the photograph.",
+        epilog=_EPILOG + f"\nweights of your own: jaxhdr {_CONVERT} --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("inputs", nargs="+", metavar="PHOTO", help="photographs")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="PATH",
+        help="a file, or an existing folder; files of the same name are replaced",
+    )
+    parser.add_argument(
+        "--format",
+        choices=cli_plan.FORMATS,
+        help="of files in a folder (default: exr)",
+    )
+    parser.add_argument(
+        "--float", action="store_true", help="32-bit EXR (default: 16-bit)"
+    )
+    parser.add_argument(
+        "--model",
+        default="fhdr",
+        help="shipped model, training workdir or .safetensors file (default: fhdr)",
+    )
+    parser.add_argument(
+        "--tile",
+        type=_tile,
+        metavar="PIXELS",
+        help="largest side of a tile, bounds memory; 0: the whole image at once",
+    )
+    parser.add_argument(
+        "--preview",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write NAME.preview.png beside each output (default: yes), at most "
+        f"{_PREVIEW_SIDE} pixels wide or high",
+    )
+    parser.add_argument(
+        "--stops",
+        nargs="+",
+        type=_stops,
+        metavar="EV",
+        help="preview these exposures side by side instead of a tone-mapped picture",
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="report nothing but errors"
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"jaxhdr {jaxhdr.__version__}"
+    )
+    return parser
+
+
+def _convert_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=f"jaxhdr {_CONVERT}",
+        description="Writes a weight file for --model, from a training run or from a "
+        "state dict of FHDR's official PyTorch code.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("source", help="training workdir, or .pth file")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE.safetensors")
+    parser.add_argument("--half", action="store_true", help="store float16")
+    parser.add_argument(
+        "--iterations", type=int, help="of a .pth file's network (default: 4)"
+    )
+    return parser
+
+
+def _tile(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels")
+    return int(text)
+
+
+def _stops(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= _MAX_STOPS:  # NaN too
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an exposure between -{_MAX_STOPS} and {_MAX_STOPS}; "
+            "name the photographs before --stops"
+        )
+    return value
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from jaxhdr import pretrained
+
+    if pathlib.Path(options.source).is_dir():
+        if options.iterations is not None:
+            raise UserError(
+                "--iterations is for .pth files; a training run has its own"
+            )
+        pretrained.export_weights(options.source, options.output, half=options.half)
+    else:
+        pretrained.convert_torch(
+            options.source,
+            options.output,
+            num_iterations=4 if options.iterations is None else options.iterations,
+            half=options.half,
+        )
+    return 0
+
+
+def _reconstruct(options: argparse.Namespace) -> int:
+    if options.stops and not options.preview:
+        raise UserError("--stops is for the preview; leave out --no-preview")
+    jobs = cli_plan.plan(
+        options.inputs,
+        options.output,
+        file_format=options.format,
+        preview=options.preview,
+    )
+    if options.float and jobs[0].output.suffix.lower() != ".exr":
+        raise UserError("--float is for .exr; other formats have one precision each")
+
+    from jaxhdr import inference
+
+    tile = inference.DEFAULT_TILE if options.tile is None else options.tile or None
+    reconstructor = inference.Reconstructor(
+        options.model, tile=tile, progress=not options.quiet
+    )
+    failed = []
+    for job in jobs:
+        try:
+            _process(job, options, reconstructor)
+        except UserError as error:
+            _say_error(error)
+            failed.append(job.source)
+        except MemoryError:
+            _say_error(f"not enough memory for {job.source}")
+            failed.append(job.source)
+        else:
+            if not options.quiet:
+                sys.stderr.write(f"{job.source} -> {job.output}\n")
+    if failed and len(jobs) > 1:
+        _say_error(
+            f"{len(failed)} of {len(jobs)} failed: {', '.join(map(str, failed))}"
+        )
+    return _FAILED if failed else 0
+
+
+def _process(job: cli_plan.Job, options: argparse.Namespace, reconstructor) -> None:
+    from jaxhdr import image_io, previews
+
+    hdr = reconstructor(job.source)
+    metadata = {
+        "scale": reconstructor.scale,
+        "model": reconstructor.label,
+        "software": f"jaxhdr {jaxhdr.__version__}",
+        # A name may hold bytes that are no text.
+        "source": job.source.name.encode(errors="replace").decode(),
+    }
+    image_io.write_hdr(job.output, hdr, half=not options.float, metadata=metadata)
+    if job.preview is not None:
+        small = previews.shrink(hdr, _PREVIEW_SIDE)
+        picture = (
+            previews.exposure_strip(small, options.stops)
+            if options.stops
+            else previews.tone_map(small)
+        )
+        image_io.write_png(job.preview, picture)
+
+
+def _say_error(error: object) -> None:
+    sentence = " ".join(str(error).split())
+    sys.stderr.write(f"jaxhdr: error: {sentence}\n")
+
+
+@contextlib.contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """Shows what the library logs, such as a colour profile that it ignored."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("jaxhdr: warning: %(message)s"))
+    logger = logging.getLogger("jaxhdr")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

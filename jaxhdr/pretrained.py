@@ -1,0 +1,210 @@
+"""Trained models: shipped with the package, from a training run, or from a file.
+
+A weight file is safetensors with flattened parameters and the metadata `model` (the
+fields of `create_model`, in JSON), `scale` (the unit of the model's output) and
+`origin` (where the weights come from).
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+import jaxhdr
+from jaxhdr import weight_files
+from jaxhdr.errors import UserError
+from jaxhdr.models import create_model, fhdr
+
+_WEIGHTS: Final = pathlib.Path(__file__).parent / "weights"
+_SUFFIX: Final = ".safetensors"
+
+StrPath = str | os.PathLike
+
+
+class Pretrained(NamedTuple):
+    """A model that can be applied."""
+
+    model: nn.Module
+    params: Mapping[str, Any]
+    label: str
+    """What it is, for a file's header: a name with a hash, or a run with a step."""
+    scale: str = "ldr_white"
+    """Unit of the model's output."""
+
+
+def shipped_names() -> list[str]:
+    """Returns the names of the models that ship with the package."""
+    return sorted(path.stem for path in _WEIGHTS.glob(f"*{_SUFFIX}"))
+
+
+def load_pretrained(source: StrPath) -> Pretrained:
+    """Returns the model that `source` names.
+
+    Args:
+      source: a shipped model's name, the workdir of a training run (its newest
+        checkpoint is taken) or a weight file.
+
+    Raises:
+      UserError: there is no such model, or it is damaged.
+    """
+    names = shipped_names()
+    if source in names:
+        return _load_file(_WEIGHTS / f"{source}{_SUFFIX}")
+    # Not pathlib: it raises on a name too long.
+    if os.path.isdir(source):
+        return _load_run(source)
+    if os.path.exists(source):
+        return _load_file(pathlib.Path(source))
+    raise UserError(
+        f"unknown model {os.fspath(source)!r}; expected a shipped one "
+        f"({', '.join(names) or 'there is none'}), the folder of a training run, or "
+        f"a {_SUFFIX} file"
+    )
+
+
+def export_weights(
+    workdir: StrPath, path: StrPath, *, half: bool = True, step: int | None = None
+) -> None:
+    """Writes a checkpoint's averaged parameters to a weight file.
+
+    Args:
+      workdir: of the training run.
+      path: the file, replaced if it exists.
+      half: store float16 instead of float32.
+      step: which checkpoint; default the newest.
+
+    Raises:
+      UserError: the run holds no such checkpoint, or the file cannot be written.
+    """
+    trained = _load_trained(workdir, step=step)
+    origin = f"{_name(workdir)} step {trained.step}"
+    fields = trained.config["model"]
+    _write(path, trained.params, fields=fields, origin=origin, half=half)
+
+
+def convert_torch(
+    source: StrPath, path: StrPath, *, num_iterations: int = 4, half: bool = False
+) -> None:
+    """Writes a weight file from a state dict of FHDR's official PyTorch code.
+
+    That code trains on HDR images divided by their maximum: scale `max_one`.
+
+    Args:
+      source: the .pth file.
+      path: the file, replaced if it exists.
+      num_iterations: how often to iterate; the parameters do not depend on it.
+      half: store float16 instead of float32.
+
+    Raises:
+      UserError: the source holds another network, or a file cannot be read or written.
+    """
+    params = fhdr.from_torch(weight_files.read(source))
+    fields = {
+        "name": "fhdr",
+        "num_iterations": num_iterations,
+        "head": "tanh",
+        "peak": 1.0,
+    }
+    create_model(**fields)
+    origin = pathlib.Path(source).name
+    _write(path, params, fields=fields, origin=origin, half=half, scale="max_one")
+
+
+def _write(
+    path: StrPath,
+    params: Mapping[str, Any],
+    *,
+    fields: Mapping[str, Any],
+    origin: str,
+    half: bool,
+    scale: str = "ldr_white",
+) -> None:
+    if pathlib.Path(path).suffix != _SUFFIX:
+        raise UserError(f"cannot write {path}: expected a name ending in {_SUFFIX}")
+    metadata = {
+        "model": json.dumps(dict(fields), sort_keys=True),
+        "scale": scale,
+        "origin": origin,
+        "software": f"jaxhdr {jaxhdr.__version__}",
+    }
+    arrays = weight_files.flatten(params)
+    weight_files.write_safetensors(path, arrays, metadata=metadata, float16=half)
+
+
+def _load_file(path: pathlib.Path) -> Pretrained:
+    metadata = weight_files.read_metadata(path)
+    params = weight_files.unflatten(weight_files.read_safetensors(path))
+    try:
+        fields = dict(json.loads(metadata["model"]))
+        scale = metadata["scale"]
+    except (KeyError, ValueError, TypeError):
+        raise UserError(
+            f"cannot use {path}: its header does not say which model it is for; make "
+            "it with `jaxhdr convert-weights`"
+        ) from None
+    model = _checked_model(fields, params, source=str(path))
+    label = f"{path.stem} {_digest(params)}"
+    return Pretrained(model, _on_device(params), label, scale)
+
+
+def _load_run(workdir: StrPath) -> Pretrained:
+    trained = _load_trained(workdir)
+    model = _checked_model(
+        trained.config["model"], trained.params, source=os.fspath(workdir)
+    )
+    label = f"{_name(workdir)} step {trained.step}"
+    return Pretrained(model, _on_device(trained.params), label)
+
+
+def _load_trained(workdir: StrPath, *, step: int | None = None) -> Any:
+    from jaxhdr import checkpoints  # Orbax is slow to import, and rarely needed
+
+    try:
+        trained = checkpoints.load_trained(workdir, step=step)
+        dict(trained.config["model"])
+    except UserError:
+        raise
+    except Exception as error:  # Orbax raises every kind on a damaged checkpoint
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(
+            f"cannot use {os.fspath(workdir)}: its checkpoint is damaged ({reason})"
+        ) from error
+    return trained
+
+
+def _checked_model(
+    fields: Mapping[str, Any], params: Mapping[str, Any], *, source: str
+) -> nn.Module:
+    try:
+        model = create_model(**fields)
+    except TypeError as error:
+        raise UserError(f"cannot use {source}: bad model fields ({error})") from None
+    image = jnp.zeros((1, 8, 8, 3))
+    expected = jax.eval_shape(model.init, jax.random.key(0), image)["params"]
+    if jax.tree.map(jnp.shape, dict(params)) != jax.tree.map(jnp.shape, expected):
+        raise UserError(
+            f"cannot use {source}: its parameters do not fit its model, {dict(fields)}"
+        )
+    return model
+
+
+def _digest(params: Mapping[str, Any]) -> str:
+    """Returns a hash of the values: the file's bytes also hold an order of names."""
+    digest = hashlib.sha256()
+    for name, array in sorted(weight_files.flatten(params).items()):
+        digest.update(name.encode() + array.tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _on_device(params: Mapping[str, Any]) -> dict[str, Any]:
+    return jax.device_put(dict(params))
+
+
+def _name(workdir: StrPath) -> str:
+    return pathlib.Path(workdir).resolve().name
