@@ -1,0 +1,72 @@
+"""Checks an installed jaxhdr as a user without the extras meets it.
+
+Run outside the checkout: `python check_install.py`. The command must turn the shipped
+photograph into a valid OpenEXR file, and the import must stay cheap.
+"""
+
+import pathlib
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+
+BASE = "import jax, flax.linen"
+FORBIDDEN = ("tensorflow", "tensorflow_datasets", "grain", "ml_collections")
+ROUNDS = 5
+TARGET_SECONDS = 0.3
+# Shared machines are noisy: only a gross regression fails.
+LIMIT_SECONDS = 1.0
+
+
+def run(code: str) -> str:
+    """Returns what a fresh interpreter prints."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, check=True, text=True, stdout=-1).stdout.strip()
+
+
+def check_command() -> None:
+    """The `jaxhdr` command on the shipped photograph."""
+    import numpy as np
+
+    import jaxhdr
+    from jaxhdr import image_io
+
+    package = pathlib.Path(jaxhdr.__file__).parent
+    assert "site-packages" in package.parts, f"{package} is not an installed package"
+    photograph = next((package / "samples").glob("*.jpg"))
+    command = pathlib.Path(sysconfig.get_path("scripts"), "jaxhdr")
+    with tempfile.TemporaryDirectory() as folder:
+        target = pathlib.Path(folder, "photo.exr")
+        subprocess.run([command, photograph, "-o", target], check=True)
+        encoded = image_io.read_encoded(photograph)
+        hdr = image_io.read_hdr(target)
+    assert hdr.shape == encoded.shape, f"{hdr.shape} from {encoded.shape}"
+    assert hdr.dtype == np.float32
+    assert np.isfinite(hdr).all()
+    assert hdr.min() >= 0
+    assert hdr.max() > 1, "nothing is brighter than the white of the photograph"
+    print(
+        f"{photograph.name}: {hdr.shape}, radiance {hdr.min():.4f} to {hdr.max():.2f}"
+    )
+
+
+def check_import() -> None:
+    """The cost of the package, and of all that reconstructing needs, over JAX's."""
+    timed = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
+    for statement in ("import jaxhdr", "from jaxhdr import reconstruct"):
+        cost = statistics.median(
+            float(run(timed.format(f"{BASE}; {statement}")))
+            - float(run(timed.format(BASE)))
+            for _ in range(ROUNDS)
+        )
+        verdict = "within" if cost <= TARGET_SECONDS else "OVER"
+        print(f"{statement}: {cost:.2f} s over JAX, {verdict} {TARGET_SECONDS} s")
+        assert cost <= LIMIT_SECONDS
+    loaded = run("import sys; from jaxhdr import reconstruct; print(*sys.modules)")
+    assert not (found := sorted(set(FORBIDDEN) & set(loaded.split()))), found
+
+
+if __name__ == "__main__":
+    check_command()
+    check_import()

@@ -1,0 +1,158 @@
+import importlib
+import json
+import pathlib
+import re
+
+import pytest
+
+from configs import default, fhdr
+from jaxhdr import camera, data
+from jaxhdr.models import create_model
+
+ROOT = pathlib.Path(__file__).parents[1]
+FILES = sorted(
+    path.stem for path in ROOT.glob("configs/*.py") if path.stem != "__init__"
+)
+
+# Every argument that a config file documents; None: called without one.
+ARGUMENTS = {
+    "default": [None],
+    "fhdr": [
+        None,
+        "synthetic",
+        "synthetic_small",
+        "hdr_images",
+        "paper,synthetic",
+        "official,hdr_images",
+        "default,synthetic_small",
+    ],
+}
+CASES = [(file, argument) for file in ARGUMENTS for argument in ARGUMENTS[file]]
+
+
+def load(file, argument=None):
+    module = importlib.import_module(f"configs.{file}")
+    return module.get_config(*([] if argument is None else [argument]))
+
+
+def flat(tree, prefix=""):
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def fields(config):
+    """Leaf values by dotted name; the model's fields belong to its class."""
+    return {
+        name: value
+        for name, value in flat(config.to_dict())
+        if not name.startswith("model.")
+    }
+
+
+def test_every_config_file_has_its_arguments_listed():
+    assert sorted(ARGUMENTS) == FILES
+
+
+@pytest.mark.parametrize(("file", "argument"), CASES)
+def test_a_config_has_the_fields_of_the_default_and_their_types(file, argument):
+    expected = fields(default.get_config())
+    actual = fields(load(file, argument))
+    assert actual.keys() == expected.keys()
+    types = {name: type(value) for name, value in actual.items()}
+    assert types == {name: type(value) for name, value in expected.items()}
+
+
+@pytest.mark.parametrize(("file", "argument"), CASES)
+def test_the_model_and_the_camera_can_be_made(file, argument):
+    config = load(file, argument)
+    create_model(**config.model)
+    camera.create_camera(**config.camera)
+
+
+@pytest.mark.parametrize(("file", "argument"), CASES)
+def test_a_config_stored_as_json_makes_the_same_run(file, argument):
+    config = load(file, argument)
+    stored = json.loads(json.dumps(config.to_dict()))
+    assert create_model(**stored["model"]) == create_model(**config.model)
+    assert camera.create_camera(**stored["camera"]) == camera.create_camera(
+        **config.camera
+    )
+    again = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in flat(stored)
+    }
+    assert again == dict(flat(config.to_dict()))
+
+
+@pytest.mark.parametrize(("file", "argument"), CASES)
+def test_the_data_set_of_a_config_is_one_that_can_be_built(file, argument):
+    name, _, configuration = load(file, argument).data.name.partition("/")
+    assert name in data.available()
+    module = importlib.import_module(
+        f"data_builders.{name}.{name}_dataset_builder",
+    )
+    known = {each.name for each in module.Builder.BUILDER_CONFIGS}
+    assert not configuration or configuration in known
+
+
+def test_the_camera_of_the_default_config_is_the_default_camera():
+    assert camera.create_camera(**default.get_config().camera) == camera.Camera()
+
+
+def test_each_call_returns_a_config_of_its_own():
+    first = fhdr.get_config()
+    first.train.num_steps = 1
+    first.camera.read_noise = 0.5
+    assert fhdr.get_config().train.num_steps != 1
+    assert fhdr.get_config().camera.read_noise != 0.5
+
+
+@pytest.mark.parametrize(
+    "argument", ["", "synthetics", "paper", "hdr_images,paper", "big,synthetic"]
+)
+def test_an_unknown_argument_is_named_with_those_that_exist(argument):
+    with pytest.raises(ValueError, match=re.escape(repr(argument))) as error:
+        fhdr.get_config(argument)
+    assert "official" in str(error.value)
+    assert "synthetic_small" in str(error.value)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_commands_in_a_docstring_name_files_and_arguments_that_exist(file):
+    text = importlib.import_module(f"configs.{file}").__doc__ or ""
+    commands = re.findall(r"python (\S+) --config=(\S+?)\.py(?::(\S+))?\s", text)
+    assert commands or file == "default"
+    for script, path, argument in commands:
+        assert (ROOT / script).is_file()
+        assert (ROOT / f"{path}.py").is_file()
+        load(pathlib.Path(path).name, argument or None)
+
+
+def test_the_paper_preset_trains_as_the_paper():
+    # Khan et al. (2019), section II-D (mu, lambda) and II-E (momentum parameters, half
+    # of the epochs at full rate, then linear decay); 2e-4 is the official code's rate.
+    config = load("fhdr", "paper,synthetic")
+    assert (config.optimizer.beta1, config.optimizer.beta2) == (0.5, 0.999)
+    assert config.optimizer.learning_rate == 2e-4
+    assert config.optimizer.decay == "linear"
+    assert config.optimizer.constant_share == 0.5
+    assert config.loss.perceptual_weight == 0.1
+    assert config.loss.mu == 5000.0
+    assert config.model.head == "tanh"
+    assert not config.model.detach_hidden
+
+
+def test_the_official_preset_detaches_hidden_states():
+    config = load("fhdr", "official,synthetic")
+    assert (config.optimizer.beta1, config.optimizer.beta2) == (0.9, 0.999)
+    assert config.loss.perceptual_weight == 10.0
+    assert config.model.detach_hidden
+
+
+def test_the_peaks_of_the_model_and_of_the_loss_are_one_field():
+    config = fhdr.get_config()
+    config.loss.peak = 16.0
+    assert config.model.peak == 16.0
