@@ -23,7 +23,8 @@ _PRESETS = ("default", "paper", "official")
 
 def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
     """Returns the configuration for `[PRESET,]DATA`."""
-    preset, data = ("default," + argument).split(",")[-2:]
+    *presets, data = argument.split(",")
+    preset = ",".join(presets) or "default"
     if preset not in _PRESETS or data not in _DATA:
         raise ValueError(
             f"unknown config argument {argument!r}; expected [PRESET,]DATA with PRESET "

@@ -23,6 +23,7 @@ class Restored(NamedTuple):
 
     step: int
     train_state: Any
+    config: dict[str, Any]
     data: Any
 
 
@@ -81,6 +82,7 @@ def restore_latest(manager: ocp.CheckpointManager, train_state: Any) -> Restored
         return None
     arguments = ocp.args.Composite(
         train_state=ocp.args.StandardRestore(train_state),
+        config=ocp.args.JsonRestore(),
         data=ocp.args.JsonRestore(),
     )
     try:
@@ -90,7 +92,7 @@ def restore_latest(manager: ocp.CheckpointManager, train_state: Any) -> Restored
             f"the checkpoint of step {step} in {manager.directory} does not fit this "
             f"config; use another --workdir, or the config it was made with. {error}"
         ) from error
-    return Restored(step, restored["train_state"], restored["data"])
+    return Restored(step, restored["train_state"], restored["config"], restored["data"])
 
 
 def load_trained(workdir: str | os.PathLike, *, step: int | None = None) -> Trained:
@@ -109,7 +111,7 @@ def load_trained(workdir: str | os.PathLike, *, step: int | None = None) -> Trai
             "training run"
         )
     with open_manager(workdir) as manager:
-        steps = sorted(manager.all_steps())
+        steps: list[int] = sorted(manager.all_steps())
         if not steps:
             raise UserError(f"{os.fspath(workdir)} holds no finished checkpoint yet")
         if step is None:

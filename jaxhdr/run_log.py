@@ -29,7 +29,7 @@ class RunLog:
         self._workdir = workdir
         self._path = workdir / _LOG
         self._num_steps = num_steps
-        self._events = tensorboardX.SummaryWriter(str(workdir / "tensorboard"))
+        self._events: tensorboardX.SummaryWriter | None = None
         self._progress = tqdm.tqdm(total=num_steps, unit="step", disable=None)
         self._last_step = 0
         self._last_time = time.monotonic()
@@ -40,6 +40,10 @@ class RunLog:
             lines = self._path.read_text().splitlines(keepends=True)
             with image_io.atomic_path(self._path) as path:
                 path.write_text("".join(line for line in lines if _is_kept(line, step)))
+        # What a killed run wrote after its last checkpoint is hidden, not repeated.
+        self._events = tensorboardX.SummaryWriter(
+            str(self._workdir / "tensorboard"), purge_step=step + 1
+        )
         self._progress.update(step)
         self._last_step, self._last_time = step, time.monotonic()
 
@@ -66,6 +70,7 @@ class RunLog:
         """Records scalars of any kind."""
         with self._path.open("a") as file:
             file.write(json.dumps({"step": step, **scalars}) + "\n")
+        assert self._events is not None, "call start first"
         for name, value in scalars.items():
             self._events.add_scalar(name, value, step)
 
@@ -74,6 +79,7 @@ class RunLog:
         folder = self._workdir / "samples"
         folder.mkdir(exist_ok=True)
         image_io.write_png(folder / f"{step:08d}.png", sheet)
+        assert self._events is not None, "call start first"
         self._events.add_image("samples", sheet, step, dataformats="HWC")
 
     def say(self, line: str) -> None:
@@ -83,7 +89,8 @@ class RunLog:
     def close(self) -> None:
         """Ends the record."""
         self._progress.close()
-        self._events.close()
+        if self._events is not None:
+            self._events.close()
 
 
 def _is_kept(line: str, step: int) -> bool:

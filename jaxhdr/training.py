@@ -1,4 +1,4 @@
-"""Training: state, step, loop.
+"""Training: the loop around the step.
 
 One `jit`-compiled step on a batch that is sharded over all local devices, with the
 parameters replicated: the compiler inserts the gradient's all-reduce, which is what
@@ -6,19 +6,18 @@ parameters replicated: the compiler inserts the gradient's all-reduce, which is 
 resumed run repeats an uninterrupted one.
 """
 
+import contextlib
 import functools
+import json
 import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import linen as nn
-from flax import struct
-from jaxtyping import Array, Float, Int, Key, PyTree
+from jaxtyping import Array, PyTree
 
 from jaxhdr import (
     camera,
@@ -28,148 +27,17 @@ from jaxhdr import (
     losses,
     previews,
     run_log,
+    train_step,
 )
 from jaxhdr.errors import UserError
 from jaxhdr.metrics import METRICS
 from jaxhdr.models import create_model
 
-
-@struct.dataclass
-class TrainState:
-    """All that a resumed run needs besides the position of the data iterator."""
-
-    step: Int[Array, ""]
-    params: PyTree
-    ema_params: PyTree
-    opt_state: PyTree
+# Model options that change how, not what, it computes.
+_SAME_RESULT = {"loop", "remat", "dtype"}
 
 
-def learning_rate(config: Any, num_steps: int) -> optax.Schedule:
-    """Returns the rate by step: linear warm-up, constant part, decay to 0.
-
-    Raises:
-      UserError: the kind of decay is not known.
-    """
-    warmup = min(config.warmup_steps, num_steps // 2)
-    constant = round((num_steps - warmup) * config.constant_share)
-    falling = max(num_steps - warmup - constant, 1)
-    rate = config.learning_rate
-    decays = {
-        "linear": optax.linear_schedule(rate, 0.0, falling),
-        "cosine": optax.cosine_decay_schedule(rate, falling),
-    }
-    if config.decay not in decays:
-        raise UserError(
-            f"optimizer.decay is {config.decay!r}; expected one of {sorted(decays)}"
-        )
-    return optax.join_schedules(
-        [
-            optax.linear_schedule(rate / max(warmup, 1), rate, max(warmup, 1)),
-            optax.constant_schedule(rate),
-            decays[config.decay],
-        ],
-        [warmup, warmup + constant],
-    )
-
-
-def create_optimizer(config: Any, num_steps: int) -> optax.GradientTransformation:
-    """Returns Adam with the configured schedule and gradient clipping."""
-    adam = optax.adam(
-        learning_rate(config, num_steps), b1=config.beta1, b2=config.beta2
-    )
-    if config.clip_norm > 0:
-        return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
-    return adam
-
-
-def create_state(
-    key: Key[Array, ""],
-    model: nn.Module,
-    optimizer: optax.GradientTransformation,
-    *,
-    params: PyTree | None = None,
-) -> TrainState:
-    """Returns the state before the first step, from `params` if they are given."""
-    # Compiled as one: op by op it takes minutes on a busy machine.
-    initial = jax.jit(model.init)(key, jnp.zeros((1, 8, 8, 3)))["params"]
-    if params is not None:
-        theirs = jax.tree.map(jnp.shape, params)
-        if theirs != jax.tree.map(jnp.shape, initial):
-            raise UserError("train.init_from holds parameters of another model")
-        initial = jax.tree.map(jnp.asarray, params)
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=initial,
-        # A copy: the step donates its state, and one buffer cannot be given twice.
-        ema_params=jax.tree.map(jnp.array, initial),
-        opt_state=optimizer.init(initial),
-    )
-
-
-@functools.partial(
-    jax.jit,
-    static_argnames=("model", "optimizer", "loss", "virtual_camera", "ema_decay"),
-    donate_argnames=("state",),
-)
-def train_step(
-    state: TrainState,
-    batch: Mapping[str, Array],
-    key: Key[Array, ""],
-    *,
-    model: nn.Module,
-    optimizer: optax.GradientTransformation,
-    loss: tuple[tuple[str, Any], ...],
-    virtual_camera: camera.Camera,
-    ema_decay: float,
-    vgg_params: PyTree | None = None,
-    curves: Float[Array, "curves samples"] | None = None,
-) -> tuple[TrainState, dict[str, Array]]:
-    """Returns the state after one step, and scalars of the step.
-
-    Args:
-      state: given away; its buffers are reused.
-      batch: `hdr` (b, h, w, 3) in any unit and `clipping_levels` (b, fractions).
-      key: of the run; the step's own key is folded from `state.step`.
-      model: under the contract of `jaxhdr.models`.
-      optimizer: from `create_optimizer`.
-      loss: keyword arguments of `losses.total` as pairs.
-      virtual_camera: takes the photographs.
-      ema_decay: of the averaged parameters; 0 for none.
-      vgg_params: for a perceptual loss.
-      curves: measured camera responses.
-    """
-    pair = camera.simulate(
-        jax.random.fold_in(key, state.step),
-        batch["hdr"],
-        batch["clipping_levels"],
-        camera=virtual_camera,
-        curves=curves,
-    )
-
-    def objective(params):
-        stages = model.apply({"params": params}, pair.encoded)
-        return losses.total(
-            stages, pair.hdr, pair.encoded, vgg_params=vgg_params, **dict(loss)
-        )
-
-    gradients, terms = jax.grad(objective, has_aux=True)(state.params)
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    # The average of few steps would remember the initial values: start it short.
-    decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
-    decay = jnp.where(ema_decay > 0, decay, 0.0)
-    ema_params = jax.tree.map(
-        lambda mean, new: decay * mean + (1 - decay) * new, state.ema_params, params
-    )
-    terms = terms | {
-        "gradient_norm": optax.tree.norm(gradients),
-        "clipped_share": camera.is_clipped(pair.encoded).mean(),
-    }
-    new_state = TrainState(state.step + 1, params, ema_params, opt_state)
-    return new_state, terms
-
-
-def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
+def train_and_evaluate(config: Any, workdir: pathlib.Path) -> train_step.TrainState:
     """Trains, or continues to train, in `workdir`; returns the last state.
 
     Args:
@@ -181,22 +49,24 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
       FloatingPointError: a scalar of a step is not finite.
     """
     model = create_model(**config.model)
-    optimizer = create_optimizer(config.optimizer, config.train.num_steps)
+    optimizer = train_step.create_optimizer(config.optimizer, config.train.num_steps)
     replicated, sharded = _shardings(config.data.batch_size)
     key = jax.random.key(config.seed)
-    state = create_state(key, model, optimizer, params=_initial_params(config))
+    state = train_step.create_state(
+        key, model, optimizer, params=_initial_params(config)
+    )
     state = jax.device_put(jax.tree.map(np.array, state), replicated)
     step = functools.partial(
-        train_step,
+        train_step.train_step,
         key=jax.random.fold_in(key, 1),
         model=model,
         optimizer=optimizer,
         ema_decay=config.optimizer.ema_decay,
         **_step_options(config),
     )
-    batches = _open_batches(config)
     evaluator = _create_evaluator(config, model)
     with (
+        contextlib.closing(_open_batches(config)) as batches,
         checkpoints.open_manager(
             workdir, max_to_keep=config.train.checkpoints_to_keep
         ) as manager,
@@ -204,6 +74,7 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
     ):
         restored = checkpoints.restore_latest(manager, state)
         if restored is not None:
+            _check_same_model(restored.config, config)
             state = restored.train_state
             batches.set_state(restored.data)
         first = int(state.step)
@@ -227,6 +98,18 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
                     data=batches.get_state(),
                 )
     return state
+
+
+def _check_same_model(saved: Mapping[str, Any], config: Any) -> None:
+    """Parameters of the same shapes may still belong to another network."""
+    model = json.loads(json.dumps(config.model.to_dict()))
+    for name in sorted((saved["model"].keys() | model.keys()) - _SAME_RESULT):
+        if saved["model"].get(name) != model.get(name):
+            raise UserError(
+                f"this run was started with model.{name} = "
+                f"{saved['model'].get(name)!r}, not {model.get(name)!r}; use another "
+                "--workdir, or start one from its parameters with train.init_from"
+            )
 
 
 def _is_due(number: int, every: int) -> bool:
@@ -295,33 +178,38 @@ def _create_evaluator(config: Any, model: nn.Module) -> Any:
     apply = jax.jit(model.apply)
 
     def evaluator(params: PyTree, step: int, log: run_log.RunLog) -> None:
-        examples = list(
-            evaluation.validation_examples(
-                config.to_dict(), num_images=config.eval.num_images or None
-            )
-        )
         predict = functools.partial(apply, {"params": params})
-        rows = evaluation.evaluate(predict, examples, metrics)
-        means = evaluation.mean_scores(rows)
-        scores = {
-            f"validation/{method}/{name}": value
-            for method, values in means.items()
-            for name, value in values.items()
-        }
-        log.write_scalars(step, scores)
-        shown = examples[: config.eval.num_samples]
-        log.write_sheet(
+        examples = evaluation.validation_examples(
+            config.to_dict(), num_images=config.eval.num_images or None
+        )
+        shown = []
+
+        def remembered():
+            for example in examples:
+                if len(shown) < config.eval.num_samples:
+                    shown.append(example)
+                yield example
+
+        means = evaluation.mean_scores(
+            evaluation.evaluate(predict, remembered(), metrics)
+        )
+        log.write_scalars(
             step,
-            previews.sample_sheet(
-                [
-                    (
-                        np.asarray(example.encoded),
-                        np.asarray(predict(example.encoded[None])[-1, 0]),
-                        np.asarray(example.hdr),
-                    )
-                    for example in shown
-                ]
-            ),
+            {
+                f"validation/{method}/{name}": value
+                for method, scores in means.items()
+                for name, value in scores.items()
+            },
+        )
+        log.write_sheet(
+            step, previews.sample_sheet([_triple(predict, e) for e in shown])
         )
 
     return evaluator
+
+
+def _triple(
+    predict: Any, example: evaluation.Example
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    prediction = predict(example.encoded[None])[-1, 0]
+    return np.asarray(example.encoded), np.asarray(prediction), np.asarray(example.hdr)

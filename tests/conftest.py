@@ -1,7 +1,17 @@
 import jax
 import pytest
 
+from jaxhdr import data
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def synthetic_small(tmp_path_factory):
+    """The folder where `synthetic_hdr/small` is prepared, by the real builder."""
+    folder = str(tmp_path_factory.mktemp("prepared"))
+    data.prepare("synthetic_hdr/small", data_dir=folder)
+    return folder
 
 
 @pytest.fixture

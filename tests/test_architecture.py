@@ -24,7 +24,8 @@ ALLOWED = {
     "cli_plan": set(),
     # light
     "color": set(),
-    "camera": {"color"},
+    "jpeg": set(),
+    "camera": {"color", "jpeg"},
     "previews": {"color"},
     # what is learned, and what it is held against
     "models": {"color"},
@@ -39,9 +40,10 @@ ALLOWED = {
     "evaluation": {
         *("camera", "checkpoints", "color", "data", "metrics", "models", "reports"),
     },
+    "train_step": {"camera", "losses"},
     "training": {
         *("camera", "checkpoints", "data", "evaluation", "losses", "metrics"),
-        *("models", "previews", "run_log"),
+        *("models", "previews", "run_log", "train_step"),
     },
     "cli": {"cli_plan", "image_io", "inference", "pretrained", "previews"},
 }
@@ -51,12 +53,12 @@ OPEN_TO_ALL = {"errors", ""}
 # `training` use the type of a model only (see below).
 OWNERS = {
     "absl": set(),
-    "flax": {"inference", "models", "pretrained", "training"},
+    "flax": {"inference", "models", "pretrained", "train_step", "training"},
     "grain": {"data"},
     "imageio": {"image_io"},
     "ml_collections": set(),
     "OpenImageIO": {"image_io"},
-    "optax": {"training"},
+    "optax": {"train_step"},
     "orbax": {"checkpoints"},
     "pi_heif": {"image_io"},
     "PIL": {"image_io", "previews"},

@@ -35,7 +35,7 @@ _OUTPUT_RADIUS = 2  # hrb1, hrb2
 HEADS = ("tanh", "mu_law", "residual")
 LOOPS = ("unrolled", "rolled", "python")
 
-Features = Float[Array, "b h w features"]
+Features = Float[Array, "b h w _"]
 Kernel = jax.nn.initializers.Initializer
 
 
@@ -83,7 +83,7 @@ def _convolve(x: Array, kernel: Array, *, dilation: int, padding: str) -> Array:
     )
 
 
-def _reflect(x: Features, radius: int) -> Float[Array, "b padded_h padded_w features"]:
+def _reflect(x: Features, radius: int) -> Float[Array, "b _ _ _"]:
     """Pads by reflection; a side too short to reflect repeats its edge instead."""
     for axis in (1, 2):
         width = [(0, 0)] * 4

@@ -1,0 +1,154 @@
+"""One step of training: state, optimizer, update.
+
+The step is compiled once for a batch that is sharded over the devices, with the
+parameters replicated. All randomness derives from (seed, step).
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from flax import struct
+from jaxtyping import Array, Float, Key, PyTree
+
+from jaxhdr import camera, losses
+from jaxhdr.errors import UserError
+
+
+@struct.dataclass
+class TrainState:
+    """All that a resumed run needs besides the position of the data iterator."""
+
+    step: PyTree  # int32 scalar
+    params: PyTree
+    ema_params: PyTree
+    opt_state: PyTree
+
+
+def learning_rate(config: Any, num_steps: int) -> optax.Schedule:
+    """Returns the rate by step: linear warm-up, constant part, decay to 0.
+
+    Raises:
+      UserError: the kind of decay is not known.
+    """
+    warmup = min(config.warmup_steps, num_steps // 2)
+    constant = round((num_steps - warmup) * config.constant_share)
+    falling = max(num_steps - warmup - constant, 1)
+    rate = config.learning_rate
+    decays = {
+        "linear": optax.linear_schedule(rate, 0.0, falling),
+        "cosine": optax.cosine_decay_schedule(rate, falling),
+    }
+    if config.decay not in decays:
+        raise UserError(
+            f"optimizer.decay is {config.decay!r}; expected one of {sorted(decays)}"
+        )
+    return optax.join_schedules(
+        [
+            optax.linear_schedule(rate / max(warmup, 1), rate, max(warmup, 1)),
+            optax.constant_schedule(rate),
+            decays[config.decay],
+        ],
+        [warmup, warmup + constant],
+    )
+
+
+def create_optimizer(config: Any, num_steps: int) -> optax.GradientTransformation:
+    """Returns Adam with the configured schedule and gradient clipping."""
+    adam = optax.adam(
+        learning_rate(config, num_steps), b1=config.beta1, b2=config.beta2
+    )
+    if config.clip_norm > 0:
+        return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
+    return adam
+
+
+def create_state(
+    key: Key[Array, ""],
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    *,
+    params: PyTree | None = None,
+) -> TrainState:
+    """Returns the state before the first step, from `params` if they are given."""
+    # Compiled as one: op by op it takes minutes on a busy machine.
+    initial = jax.jit(model.init)(key, jnp.zeros((1, 8, 8, 3)))["params"]
+    if params is not None:
+        theirs = jax.tree.map(jnp.shape, params)
+        if theirs != jax.tree.map(jnp.shape, initial):
+            raise UserError("train.init_from holds parameters of another model")
+        initial = jax.tree.map(jnp.asarray, params)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=initial,
+        # A copy: the step donates its state, and one buffer cannot be given twice.
+        ema_params=jax.tree.map(jnp.array, initial),
+        opt_state=optimizer.init(initial),
+    )
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=("model", "optimizer", "loss", "virtual_camera"),
+    donate_argnames=("state",),
+)
+def train_step(
+    state: TrainState,
+    batch: Mapping[str, Array],
+    key: Key[Array, ""],
+    *,
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    loss: tuple[tuple[str, Any], ...],
+    virtual_camera: camera.Camera,
+    ema_decay: float,
+    vgg_params: PyTree | None = None,
+    curves: Float[Array, "curves samples"] | None = None,
+) -> tuple[TrainState, dict[str, Array]]:
+    """Returns the state after one step, and scalars of the step.
+
+    Args:
+      state: given away; its buffers are reused.
+      batch: `hdr` (b, h, w, 3) in any unit and `clipping_levels` (b, fractions).
+      key: of the run; the step's own key is folded from `state.step`.
+      model: under the contract of `jaxhdr.models`.
+      optimizer: from `create_optimizer`.
+      loss: keyword arguments of `losses.total` as pairs.
+      virtual_camera: takes the photographs.
+      ema_decay: of the averaged parameters; 0 for none.
+      vgg_params: for a perceptual loss.
+      curves: measured camera responses.
+    """
+    pair = camera.simulate(
+        jax.random.fold_in(key, state.step),
+        batch["hdr"],
+        batch["clipping_levels"],
+        camera=virtual_camera,
+        curves=curves,
+    )
+
+    def objective(params):
+        stages: Any = model.apply({"params": params}, pair.encoded)
+        return losses.total(
+            stages, pair.hdr, pair.encoded, vgg_params=vgg_params, **dict(loss)
+        )
+
+    gradients, terms = jax.grad(objective, has_aux=True)(state.params)
+    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    # The average of few steps would remember the initial values: start it short.
+    decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
+    decay = jnp.where(ema_decay > 0, decay, 0.0)
+    ema_params = jax.tree.map(
+        lambda mean, new: decay * mean + (1 - decay) * new, state.ema_params, params
+    )
+    terms = terms | {
+        "gradient_norm": optax.tree.norm(gradients),
+        "clipped_share": camera.is_clipped(pair.encoded).mean(),
+    }
+    new_state = TrainState(state.step + 1, params, ema_params, opt_state)
+    return new_state, terms

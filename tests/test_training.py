@@ -1,0 +1,245 @@
+import functools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from jaxhdr import camera, checkpoints, train_step, training
+from jaxhdr.errors import UserError
+from jaxhdr.models import create_model
+from tests import small_runs
+
+# Takes the same photograph at every step: sRGB, a twentieth of the pixels clipped.
+FIXED_CAMERA = camera.Camera(
+    clipped_fraction=(0.05, 0.05),
+    curve_shares=(1.0, 0.0, 0.0),
+    read_noise=0.0,
+    shot_noise=0.0,
+    jpeg_share=0.0,
+)
+OPTIMIZER = ConfigDict(
+    {
+        "learning_rate": 1e-3,
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "warmup_steps": 10,
+        "constant_share": 0.5,
+        "decay": "cosine",
+        "clip_norm": 1.0,
+    }
+)
+
+
+def smooth_scene(size=16):
+    """Two images of 12 stops, a bright spot on a ramp."""
+    y, x = np.mgrid[:size, :size] / size
+    spots = [40 * np.exp(-60 * ((x - c) ** 2 + (y - 0.5) ** 2)) for c in (0.3, 0.7)]
+    tint = np.array([1.0, 0.8, 0.5])
+    hdr = np.stack([(0.02 + x * y + spot)[..., None] * tint for spot in spots])
+    return hdr.astype(np.float32)
+
+
+def batch_of(hdr):
+    levels = np.stack([camera.clipping_levels(image) for image in hdr])
+    return {"hdr": jnp.asarray(hdr), "clipping_levels": jnp.asarray(levels)}
+
+
+def params_of(workdir, step=None):
+    return checkpoints.load_trained(workdir, step=step).params
+
+
+def log_of(workdir):
+    lines = (workdir / "log.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def without_rate(rows):
+    return [{k: v for k, v in row.items() if k != "images_per_second"} for row in rows]
+
+
+def test_the_learning_rate_rises_holds_and_falls_to_zero():
+    rate = train_step.learning_rate(OPTIMIZER, 100)
+    rates = [float(rate(step)) for step in range(100)]
+    assert rates[0] == pytest.approx(1e-4)
+    assert rates[10:55] == pytest.approx([1e-3] * 45)
+    assert all(np.diff(rates[55:]) < 0)
+    assert rates[-1] < 1e-5
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_run_shorter_than_its_warm_up_has_a_rate(steps):
+    rate = train_step.learning_rate(OPTIMIZER, steps)
+    assert all(0 < float(rate(step)) < 1.001e-3 for step in range(steps))
+
+
+def test_an_unknown_decay_is_refused():
+    config = ConfigDict(OPTIMIZER)
+    config.decay = "stairs"
+    with pytest.raises(UserError, match=r"stairs.*cosine.*linear"):
+        train_step.learning_rate(config, 10)
+
+
+@functools.cache
+def compiled_step():
+    """Model, optimizer and step, shared because compiling takes longest."""
+    model = create_model("fhdr", num_iterations=1, head="residual")
+    optimizer = train_step.create_optimizer(OPTIMIZER, 200)
+    step = functools.partial(
+        train_step.train_step,
+        key=jax.random.key(1),
+        model=model,
+        optimizer=optimizer,
+        loss=(("peak", 64.0), ("clipped_weight", 5.0)),
+        virtual_camera=FIXED_CAMERA,
+    )
+    return model, optimizer, step
+
+
+def train_on_one_batch(num_steps, *, ema_decay):
+    model, optimizer, step = compiled_step()
+    state = train_step.create_state(jax.random.key(0), model, optimizer)
+    batch, losses = batch_of(smooth_scene()), []
+    for _ in range(num_steps):
+        state, terms = step(state, batch, ema_decay=ema_decay)
+        losses.append(float(terms["loss"]))
+    return state, losses
+
+
+def test_training_on_one_batch_brings_its_loss_near_zero():
+    state, losses = train_on_one_batch(200, ema_decay=0.9)
+    assert losses[-1] < losses[0] / 10
+    assert losses[-1] < 0.005
+    assert int(state.step) == 200
+    # The average follows the parameters, a little behind.
+    gap = jax.tree.map(
+        lambda a, b: jnp.abs(a - b).max(), state.params, state.ema_params
+    )
+    assert 0 < max(jax.tree.leaves(gap)) < 0.01
+
+
+def test_without_averaging_the_averaged_parameters_are_the_last():
+    state, _ = train_on_one_batch(3, ema_decay=0.0)
+    jax.tree.map(np.testing.assert_array_equal, state.params, state.ema_params)
+
+
+def test_a_run_logs_evaluates_and_saves(tmp_path, synthetic_small):
+    config = small_runs.config(
+        synthetic_small, train__num_steps=3, train__evaluate_every=3
+    )
+    state = training.train_and_evaluate(config, tmp_path)
+    trained = checkpoints.load_trained(tmp_path)
+    assert trained.step == 3
+    jax.tree.map(np.testing.assert_array_equal, trained.params, state.ema_params)
+    assert trained.config == json.loads(json.dumps(config.to_dict()))
+    rows = log_of(tmp_path)
+    assert [row["step"] for row in rows] == [1, 2, 3, 3]
+    assert {"validation/stage 1/psnr_mu", "validation/linearised input/psnr_mu"} <= set(
+        rows[-1]
+    )
+    assert (tmp_path / "samples" / "00000003.png").stat().st_size > 0
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_another_model_in_the_same_workdir_is_refused(tmp_path, synthetic_small):
+    config = small_runs.config(synthetic_small, train__num_steps=1)
+    training.train_and_evaluate(config, tmp_path)
+    other = small_runs.config(synthetic_small, model__head="mu_law")
+    with pytest.raises(UserError, match=r"model\.head = 'residual', not 'mu_law'"):
+        training.train_and_evaluate(other, tmp_path)
+
+
+def test_a_run_can_start_from_the_parameters_of_another(tmp_path, synthetic_small):
+    first = small_runs.config(synthetic_small, train__num_steps=1)
+    training.train_and_evaluate(first, tmp_path / "first")
+    second = small_runs.config(
+        synthetic_small,
+        train__num_steps=1,
+        train__init_from=str(tmp_path / "first"),
+        model__num_iterations=2,
+        optimizer__learning_rate=0.0,
+    )
+    training.train_and_evaluate(second, tmp_path / "second")
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        params_of(tmp_path / "first"),
+        params_of(tmp_path / "second"),
+    )
+
+
+def test_a_scalar_that_is_not_finite_stops_the_run_before_it_is_saved(
+    tmp_path, synthetic_small
+):
+    config = small_runs.config(
+        synthetic_small, optimizer__learning_rate=1e30, optimizer__warmup_steps=0
+    )
+    with pytest.raises(FloatingPointError, match="not finite at step"):
+        training.train_and_evaluate(config, tmp_path)
+    for leaf in (
+        jax.tree.leaves(params_of(tmp_path))
+        if any((tmp_path / "checkpoints").glob("[0-9]*"))
+        else []
+    ):
+        assert np.isfinite(leaf).all()
+
+
+def test_a_batch_that_the_devices_cannot_share_is_refused(monkeypatch):
+    monkeypatch.setattr(jax, "local_devices", lambda: [None, None, None])
+    with pytest.raises(UserError, match=r"batch_size is 4.*multiple of the 3 devices"):
+        training._shardings(4)
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_bit_for_bit_like_one_that_was_not(tmp_path, synthetic_small):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    done = small_runs.run(small_runs.command(whole, synthetic_small))
+    assert done.returncode == 0, done.stderr
+    again = small_runs.command(killed, synthetic_small)
+
+    def is_writing_a_checkpoint():
+        return any((killed / "checkpoints").glob("*orbax-checkpoint-tmp*"))
+
+    def is_at_step_7():
+        return (killed / "log.jsonl").exists() and '"step": 7' in (
+            killed / "log.jsonl"
+        ).read_text()
+
+    small_runs.kill_when(is_writing_a_checkpoint, again)
+    small_runs.kill_when(is_at_step_7, again)
+    done = small_runs.run(again)
+    assert done.returncode == 0, done.stderr
+    jax.tree.map(np.testing.assert_array_equal, params_of(whole), params_of(killed))
+    assert without_rate(log_of(whole)) == without_rate(log_of(killed))
+
+
+@pytest.mark.slow
+def test_four_devices_train_like_one(tmp_path, synthetic_small):
+    for devices in (1, 4):
+        arguments = small_runs.command(
+            tmp_path / str(devices), synthetic_small, train__num_steps=5
+        )
+        done = small_runs.run(arguments, devices=devices)
+        assert done.returncode == 0, done.stderr
+    one, four = params_of(tmp_path / "1"), params_of(tmp_path / "4")
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-5), one, four)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"data__name": "nothing"}, "unknown data set 'nothing'"),
+        ({"data__patch_size": 4096}, "4096"),
+        ({"loss__perceptual_weight": 0.5}, "vgg19"),
+        ({"optimizer__decay": "stairs"}, "stairs"),
+    ],
+)
+def test_a_mistake_ends_the_program_with_one_sentence(
+    tmp_path, synthetic_small, fields, sentence
+):
+    done = small_runs.run(small_runs.command(tmp_path, synthetic_small, **fields))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert sentence in done.stderr
