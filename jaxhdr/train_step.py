@@ -105,7 +105,7 @@ def train_step(
     optimizer: optax.GradientTransformation,
     loss: tuple[tuple[str, Any], ...],
     virtual_camera: camera.Camera,
-    ema_decay: float,
+    ema_decay: Float[Array, ""] | float,
     vgg_params: PyTree | None = None,
     curves: Float[Array, "curves samples"] | None = None,
 ) -> tuple[TrainState, dict[str, Array]]:
@@ -132,10 +132,13 @@ def train_step(
     )
 
     def objective(params):
-        stages: Any = model.apply({"params": params}, pair.encoded)
-        return losses.total(
+        stages, sown = model.apply(
+            {"params": params}, pair.encoded, mutable=["intermediates"]
+        )
+        value, terms = losses.total(
             stages, pair.hdr, pair.encoded, vgg_params=vgg_params, **dict(loss)
         )
+        return value, terms | _lowest(sown)
 
     gradients, terms = jax.grad(objective, has_aux=True)(state.params)
     updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
@@ -144,7 +147,7 @@ def train_step(
     decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
     decay = jnp.where(ema_decay > 0, decay, 0.0)
     ema_params = jax.tree.map(
-        lambda mean, new: decay * mean + (1 - decay) * new, state.ema_params, params
+        lambda mean, new: mean + (1 - decay) * (new - mean), state.ema_params, params
     )
     terms = terms | {
         "gradient_norm": optax.tree.norm(gradients),
@@ -152,3 +155,12 @@ def train_step(
     }
     new_state = TrainState(state.step + 1, params, ema_params, opt_state)
     return new_state, terms
+
+
+def _lowest(sown: Mapping[str, PyTree]) -> dict[str, Array]:
+    """The least value, over the stages, of each quantity that a model sows."""
+    leaves = jax.tree_util.tree_leaves_with_path(sown.get("intermediates", {}))
+    return {
+        next(str(key.key) for key in reversed(path) if hasattr(key, "key")): value.min()
+        for path, value in leaves
+    }

@@ -122,53 +122,61 @@ def test_training_on_one_batch_brings_its_loss_near_zero():
 
 def test_without_averaging_the_averaged_parameters_are_the_last():
     state, _ = train_on_one_batch(3, ema_decay=0.0)
-    jax.tree.map(np.testing.assert_array_equal, state.params, state.ema_params)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-9)
+    jax.tree.map(close, state.params, state.ema_params)
 
 
-def test_a_run_logs_evaluates_and_saves(tmp_path, synthetic_small):
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory, synthetic_small):
+    """A folder, configuration and last state of a run of three steps."""
+    workdir = tmp_path_factory.mktemp("run")
     config = small_runs.config(
         synthetic_small, train__num_steps=3, train__evaluate_every=3
     )
-    state = training.train_and_evaluate(config, tmp_path)
-    trained = checkpoints.load_trained(tmp_path)
+    return workdir, config, training.train_and_evaluate(config, workdir)
+
+
+def test_a_run_logs_evaluates_and_saves(finished_run):
+    workdir, config, state = finished_run
+    trained = checkpoints.load_trained(workdir)
     assert trained.step == 3
     jax.tree.map(np.testing.assert_array_equal, trained.params, state.ema_params)
     assert trained.config == json.loads(json.dumps(config.to_dict()))
-    rows = log_of(tmp_path)
+    rows = log_of(workdir)
     assert [row["step"] for row in rows] == [1, 2, 3, 3]
-    assert {"validation/stage 1/psnr_mu", "validation/linearised input/psnr_mu"} <= set(
-        rows[-1]
-    )
-    assert (tmp_path / "samples" / "00000003.png").stat().st_size > 0
-    assert list((tmp_path / "tensorboard").glob("events*"))
+    assert 0 < rows[0]["live_features"] <= 1
+    scores = {f"validation/{name}/psnr_mu" for name in ("stage 1", "linearised input")}
+    assert scores <= set(rows[-1])
+    assert (workdir / "samples" / "00000003.png").stat().st_size > 0
+    assert list((workdir / "tensorboard").glob("events*"))
 
 
-def test_another_model_in_the_same_workdir_is_refused(tmp_path, synthetic_small):
-    config = small_runs.config(synthetic_small, train__num_steps=1)
-    training.train_and_evaluate(config, tmp_path)
-    other = small_runs.config(synthetic_small, model__head="mu_law")
+def test_another_model_in_the_same_workdir_is_refused(finished_run):
+    workdir, config, _ = finished_run
+    other = config.copy_and_resolve_references()
+    other.model.head = "mu_law"
     with pytest.raises(UserError, match=r"model\.head = 'residual', not 'mu_law'"):
-        training.train_and_evaluate(other, tmp_path)
+        training.train_and_evaluate(other, workdir)
 
 
-def test_a_run_can_start_from_the_parameters_of_another(tmp_path, synthetic_small):
-    first = small_runs.config(synthetic_small, train__num_steps=1)
-    training.train_and_evaluate(first, tmp_path / "first")
-    second = small_runs.config(
-        synthetic_small,
-        train__num_steps=1,
-        train__init_from=str(tmp_path / "first"),
-        model__num_iterations=2,
-        optimizer__learning_rate=0.0,
-    )
-    training.train_and_evaluate(second, tmp_path / "second")
-    jax.tree.map(
-        np.testing.assert_array_equal,
-        params_of(tmp_path / "first"),
-        params_of(tmp_path / "second"),
-    )
+def test_a_run_can_start_from_the_parameters_of_another(finished_run):
+    workdir, config, state = finished_run
+    config = config.copy_and_resolve_references()
+    config.train.init_from = str(workdir)
+    optimizer = train_step.create_optimizer(OPTIMIZER, 10)
+    # The number of iterations does not change the parameters.
+    model = create_model("fhdr", num_iterations=2)
+    params = training._initial_params(config)
+    new = train_step.create_state(jax.random.key(5), model, optimizer, params=params)
+    jax.tree.map(np.testing.assert_array_equal, new.params, state.ema_params)
+    assert int(new.step) == 0
+
+    del params["feb1"]
+    with pytest.raises(UserError, match="another model"):
+        train_step.create_state(jax.random.key(5), model, optimizer, params=params)
 
 
+@pytest.mark.slow
 def test_a_scalar_that_is_not_finite_stops_the_run_before_it_is_saved(
     tmp_path, synthetic_small
 ):
@@ -177,12 +185,8 @@ def test_a_scalar_that_is_not_finite_stops_the_run_before_it_is_saved(
     )
     with pytest.raises(FloatingPointError, match="not finite at step"):
         training.train_and_evaluate(config, tmp_path)
-    for leaf in (
-        jax.tree.leaves(params_of(tmp_path))
-        if any((tmp_path / "checkpoints").glob("[0-9]*"))
-        else []
-    ):
-        assert np.isfinite(leaf).all()
+    with pytest.raises(UserError, match="no finished checkpoint"):
+        checkpoints.load_trained(tmp_path)
 
 
 def test_a_batch_that_the_devices_cannot_share_is_refused(monkeypatch):

@@ -140,7 +140,11 @@ class FeedbackBlock(nn.Module):
 
 
 class _Iteration(nn.Module):
-    """One step of the scan: feedback block, global residual, reconstruction block."""
+    """One step of the scan: feedback block, global residual, reconstruction block.
+
+    Sows `live_features`, the share of the features of `hrb1` that are positive in any
+    pixel: at 0 the network is dead though its loss may look fine.
+    """
 
     convolution: Callable[..., nn.Module]
     last_kernel_init: Kernel
@@ -157,6 +161,7 @@ class _Iteration(nn.Module):
         block = FeedbackBlock(self.convolution, name="feedback_block")
         x, hidden = block(features, hidden, is_first)
         x = nn.relu(self.convolution(FEATURES, name="hrb1")(x + low_level))
+        self.sow("intermediates", "live_features", (x > 0).any((0, 1, 2)).mean())
         last = self.convolution(
             3,
             reflect=True,
@@ -271,6 +276,7 @@ class FHDR(nn.Module):
         scan = nn.scan(
             body,
             variable_broadcast="params",
+            variable_axes={"intermediates": 0},
             split_rngs={"params": False},
             in_axes=(0, nn.broadcast, nn.broadcast),  # pyright: ignore[reportArgumentType]
             unroll=self.num_iterations if self.loop == "unrolled" else 1,

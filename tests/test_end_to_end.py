@@ -1,0 +1,53 @@
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+from jaxhdr import cli, image_io
+from tests import small_runs
+
+
+def run(arguments):
+    done = small_runs.run(arguments)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.slow
+def test_from_nothing_to_a_reconstruction(tmp_path, synthetic_small):
+    """The programs as a user runs them: train, go on, evaluate, reconstruct."""
+    workdir, report = tmp_path / "run", tmp_path / "report"
+    for num_steps in (2, 4):
+        fields = {"model__num_iterations": 2, "train__num_steps": num_steps}
+        run(small_runs.command(workdir, synthetic_small, **fields))
+    steps = [json.loads(x)["step"] for x in (workdir / "log.jsonl").open()]
+    assert sorted(set(steps)) == [1, 2, 3, 4]
+
+    # Data prepared elsewhere, as on another machine.
+    moved = shutil.copytree(synthetic_small, tmp_path / "moved")
+    flags = ["--num_images=2", f"--data_dir={moved}", f"--output={report}"]
+    done = run([sys.executable, "eval.py", f"--workdir={workdir}", *flags])
+    assert "stage 2" in done.stdout
+    rows = (report / "per_image.csv").read_text().splitlines()
+    assert len(rows) == 1 + 2 * 3  # a header; two images by three methods
+
+    rng = np.random.default_rng(0)
+    photograph, target = tmp_path / "photo.png", tmp_path / "photo.exr"
+    image_io.write_png(photograph, rng.uniform(size=(23, 31, 3)).astype(np.float32))
+    assert cli.main([str(photograph), "-o", str(target), "--model", str(workdir)]) == 0
+    hdr = image_io.read_hdr(target)
+    assert hdr.shape == (23, 31, 3)
+    assert np.isfinite(hdr).all()
+    header = image_io.read_metadata(target)
+    assert header["scale"] == "ldr_white"
+    assert header["model"] == "run step 4"
+    assert (tmp_path / "photo.preview.png").exists()
+
+    exported = tmp_path / "mine.safetensors"
+    assert cli.main(["convert-weights", str(workdir), "-o", str(exported)]) == 0
+    arguments = [str(photograph), "-o", str(tmp_path / "again.npy")]
+    assert cli.main([*arguments, "--model", str(exported), "--no-preview"]) == 0
+    again = np.load(tmp_path / "again.npy")
+    np.testing.assert_allclose(again, hdr, rtol=2e-3)  # half precision in the .exr

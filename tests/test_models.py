@@ -1,0 +1,70 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from jaxhdr.errors import UserError
+from jaxhdr.models import MODELS, create_model
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("shape", [(1, 9, 14), (3, 5, 4)], ids=str)
+def test_every_model_returns_stages_of_the_input_shape_in_float32(name, shape):
+    model = create_model(name)
+    encoded = jnp.full((*shape, 3), 0.5)
+    stages, variables = jax.eval_shape(
+        lambda key: model.init_with_output(key, encoded), jax.random.key(0)
+    )
+    assert stages.ndim == 5 and stages.shape[1:] == encoded.shape
+    assert stages.dtype == jnp.float32
+    assert set(variables) == {"params"}  # nothing kept from one image to the next
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_returns_finite_radiance_at_initialisation(name):
+    encoded = np.random.default_rng(0).random((1, 8, 8, 3), np.float32)
+    run = jax.jit(
+        create_model(name).init_with_output,  # compiled for one call: in a hurry
+        compiler_options={"xla_backend_optimization_level": 0},
+    )
+    stages, _ = run(jax.random.key(0), jnp.asarray(encoded))
+    assert np.isfinite(stages).all() and np.min(stages) >= 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_states_its_receptive_radius(name):
+    radius = create_model(name).receptive_radius
+    assert isinstance(radius, int) and radius >= 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_made_alike_are_equal_so_that_compiled_functions_are_reused(name):
+    assert create_model(name) == create_model(name)
+    assert hash(create_model(name)) == hash(create_model(name))
+
+
+def test_fields_reach_the_model():
+    model = create_model("fhdr", num_iterations=3, peak=8.0)
+    assert isinstance(model, nn.Module)
+    assert (model.num_iterations, model.peak) == (3, 8.0)
+    encoded = jnp.zeros((1, 4, 4, 3))
+    stages = jax.eval_shape(model.init_with_output, jax.random.key(0), encoded)[0]
+    assert stages.shape == (3, 1, 4, 4, 3)
+
+
+@pytest.mark.parametrize("name", ["", "FHDR", "fhdr ", "sparam-net", "../fhdr"])
+def test_an_unknown_name_is_refused_with_the_names_there_are(name):
+    with pytest.raises(UserError, match=r"unknown model .*; available: .*'fhdr'"):
+        create_model(name)
+
+
+@pytest.mark.parametrize("option", ["num_iteration", "parent", "Head", ""])
+def test_an_unknown_option_is_refused_with_the_options_there_are(option):
+    with pytest.raises(UserError, match=r"no option .*; available: .*num_iterations"):
+        create_model("fhdr", **{option: 1})
+
+
+def test_a_bad_value_of_an_option_is_refused():
+    with pytest.raises(UserError, match="head is 'x'"):
+        create_model("fhdr", head="x")
