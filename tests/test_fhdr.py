@@ -82,6 +82,13 @@ def without(name):
     return {n: value for n, value in STATE.items() if n != name}
 
 
+def test_an_incomplete_tree_is_refused_and_left_alone():
+    params = {name: value for name, value in PARAMS.items() if name != "feb1"}
+    with pytest.raises(UserError, match="not those of the FHDR network"):
+        to_torch(params)
+    assert "feb1" not in params
+
+
 WRONG_STATES = {
     "missing weight": (without("hrb1.weight"), "hrb1.weight"),
     "missing bias": (without("feedback_block.DRDB2.compress.bias"), "DRDB2"),
@@ -94,6 +101,8 @@ WRONG_STATES = {
         "feb1.weight",
     ),
     "flat kernel": (STATE | {"hrb2.weight": np.zeros(1728, np.float32)}, "hrb2.weight"),
+    "NaN": (STATE | {"hrb2.bias": np.full(3, np.nan)}, "hrb2.bias"),
+    "text": (STATE | {"hrb2.bias": np.array(["a", "b", "c"])}, "hrb2.bias"),
     "empty": ({}, "feb1"),
     "another prefix": ({f"module.{n}": v for n, v in STATE.items()}, "feb1"),
 }
@@ -412,6 +421,14 @@ BAD_OPTIONS = [
     {"peak": 0.0},
     {"peak": -1.0},
     {"peak": float("nan")},
+    {"peak": float("inf")},
+    {"peak": "a"},
+    {"num_iterations": 2.5},
+    {"num_iterations": True},
+    {"num_iterations": "4"},
+    {"initial_gain": 0.0},
+    {"dtype": "float99"},
+    {"dtype": "int32"},
 ]
 
 

@@ -8,6 +8,7 @@ where it is silent, its official code; hidden states live inside one call.
 """
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -34,9 +35,17 @@ _OUTPUT_RADIUS = 2  # hrb1, hrb2
 
 HEADS = ("tanh", "mu_law", "residual")
 LOOPS = ("unrolled", "rolled", "python")
+DTYPES = ("float32", "bfloat16", "float16")
 
 Features = Float[Array, "b h w _"]
 Kernel = jax.nn.initializers.Initializer
+
+
+def _is_compute_type(dtype: Any) -> bool:
+    try:
+        return jnp.dtype(dtype).name in DTYPES
+    except TypeError:
+        return False
 
 
 class _Convolution(nn.Module):
@@ -216,14 +225,19 @@ class FHDR(nn.Module):
     def __post_init__(self):
         if self.head not in HEADS:
             raise UserError(f"head is {self.head!r}; expected one of {HEADS}")
-        if self.num_iterations < 1:
-            raise UserError(
-                f"num_iterations is {self.num_iterations}; expected at least 1"
-            )
         if self.loop not in LOOPS:
             raise UserError(f"loop is {self.loop!r}; expected one of {LOOPS}")
-        if not self.peak > 0:
-            raise UserError(f"peak is {self.peak}; expected a positive radiance")
+        if type(self.num_iterations) is not int or self.num_iterations < 1:
+            raise UserError(
+                f"num_iterations is {self.num_iterations!r}; expected an integer of at "
+                "least 1"
+            )
+        for name in ("peak", "initial_gain"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise UserError(f"{name} is {value!r}; expected a positive number")
+        if not _is_compute_type(self.dtype):
+            raise UserError(f"dtype is {self.dtype!r}; expected one of {DTYPES}")
         super().__post_init__()
 
     @property
@@ -332,6 +346,12 @@ def _at(tree: Any, path: tuple[str, ...]) -> Any:
     return tree
 
 
+def _expected_shapes() -> Mapping[str, Any]:
+    model = FHDR(num_iterations=1)
+    image = jnp.zeros((1, 4, 4, 3))
+    return jax.eval_shape(model.init, jax.random.key(0), image)["params"]
+
+
 def from_torch(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Returns parameters from the official PyTorch state dict.
 
@@ -341,9 +361,7 @@ def from_torch(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
     Raises:
       UserError: a name is missing or unexpected, or an array has the wrong shape.
     """
-    expected = jax.eval_shape(
-        FHDR(num_iterations=1).init, jax.random.key(0), jnp.zeros((1, 4, 4, 3))
-    )["params"]
+    expected = _expected_shapes()
     rest, params = dict(state), {}
     for official, path in _layers().items():
         for ours, wanted in _at(expected, path).items():
@@ -353,21 +371,34 @@ def from_torch(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
                     f"the state dict has no {name}; expected one of the official "
                     "FHDR network"
                 )
-            value = np.asarray(rest.pop(name), np.float32)
+            value = np.asarray(rest.pop(name))
+            if (
+                not np.issubdtype(value.dtype, np.number)
+                or not np.isfinite(value).all()
+            ):
+                raise UserError(f"{name} holds values that are no finite numbers")
             if ours == "kernel" and value.ndim == 4:
                 value = value.transpose(2, 3, 1, 0)
             if value.shape != wanted.shape:
                 raise UserError(
                     f"{name} has shape {value.shape} as HWIO; expected {wanted.shape}"
                 )
-            _at(params, path)[ours] = np.ascontiguousarray(value)
+            _at(params, path)[ours] = np.ascontiguousarray(value, np.float32)
     if rest:
         raise UserError(f"the state dict has unexpected entries: {sorted(rest)[:5]}")
     return params
 
 
 def to_torch(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Returns the official state dict of our parameters, as `from_torch` takes it."""
+    """Returns the official state dict of our parameters, as `from_torch` takes it.
+
+    Raises:
+      UserError: the parameters are not those of this network.
+    """
+    if jax.tree.map(np.shape, dict(params)) != jax.tree.map(
+        np.shape, dict(_expected_shapes())
+    ):
+        raise UserError("the parameters are not those of the FHDR network")
     state = {}
     for official, path in _layers().items():
         for ours, value in _at(params, path).items():
