@@ -20,9 +20,12 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     try:
         training.train_and_evaluate(_CONFIG.value, pathlib.Path(_WORKDIR.value))
-    except UserError as error:
-        print(f"train.py: error: {error}", file=sys.stderr)  # noqa: T201
+    except (UserError, FloatingPointError) as error:
+        sys.stderr.write(f"train.py: error: {error}\n")
         sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("train.py: interrupted; the same command continues the run\n")
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,8 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> train_step.TrainSt
             batches.set_state(restored.data)
         first = int(state.step)
         log.start(first)
+        if first:
+            log.say(f"continuing after step {first}")
         for number in range(first + 1, config.train.num_steps + 1):
             batch = jax.device_put(next(batches), sharded)
             state, terms = step(state, batch)
