@@ -11,6 +11,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxhdr.errors import UserError
@@ -56,6 +58,8 @@ def save(
     data: Any,
 ) -> None:
     """Writes a checkpoint in the background; the arguments may be reused at once."""
+    # As NumPy: for arrays of JAX, Orbax insists on the devices they were saved from.
+    params = jax.tree.map(np.asarray, params)
     manager.save(
         step,
         args=ocp.args.Composite(

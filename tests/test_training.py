@@ -226,6 +226,7 @@ def test_four_devices_train_like_one(tmp_path, synthetic_small):
         )
         done = small_runs.run(arguments, devices=devices)
         assert done.returncode == 0, done.stderr
+    # Read here, on one device.
     one, four = params_of(tmp_path / "1"), params_of(tmp_path / "4")
     jax.tree.map(functools.partial(np.testing.assert_allclose, atol=1e-5), one, four)
 
