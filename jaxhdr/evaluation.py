@@ -63,7 +63,9 @@ def score(
     estimates = jnp.concatenate([color.srgb_decode(encoded)[None], stages])
     # One estimate after the other: the memory of one, whatever the number of stages.
     return jax.lax.map(
-        lambda estimate: {m.name: m.score(estimate, hdr, clipped) for m in metrics},
+        lambda estimate: {
+            m.name: m.score(estimate, hdr, clipped=clipped) for m in metrics
+        },
         estimates,
     )
 

@@ -99,7 +99,9 @@ def test_identical_images_score_perfectly_and_noise_scores_worse(name):
 def test_gradients_are_finite_also_at_equal_black_and_negative_images(name):
     clipped = jnp.any(ENCODED == 1, axis=-1, keepdims=True)
     metric = metrics.METRICS[name]
-    gradient = jax.jit(jax.grad(lambda x: metric.score(x, jnp.asarray(IMAGE), clipped)))
+    gradient = jax.jit(
+        jax.grad(lambda x: metric.score(x, jnp.asarray(IMAGE), clipped=clipped))
+    )
     for test in (IMAGE, NOISY, 0 * IMAGE, 1e4 * IMAGE, -IMAGE):
         assert jnp.isfinite(gradient(jnp.asarray(test))).all()
     assert jnp.abs(gradient(jnp.asarray(NOISY))).max() > 0

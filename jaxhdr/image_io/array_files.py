@@ -52,7 +52,7 @@ def read_pfm(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     Raises:
         UserError: The file is damaged.
     """
-    head = formats.read_head(path, _PFM_HEADER_BYTES)
+    head = formats.read_head(path, size=_PFM_HEADER_BYTES)
     try:
         words = head.split(maxsplit=4)[:4]
         width, height, scale = int(words[1]), int(words[2]), float(words[3])

@@ -79,7 +79,7 @@ def is_hdr_suffix(path: str | os.PathLike) -> bool:
     return pathlib.Path(path).suffix.lower() in HDR_SUFFIXES
 
 
-def read_head(path: str | os.PathLike, size: int = 64) -> bytes:
+def read_head(path: str | os.PathLike, *, size: int = 64) -> bytes:
     """Returns the first `size` bytes of a file.
 
     Raises:

@@ -82,7 +82,7 @@ def _check_transfer(path: str | os.PathLike, transfer: int | None) -> None:
 def _stated_transfer(path: str | os.PathLike, kind: str) -> int | None:
     """Returns the transfer code in a PNG or AVIF, which no library here reports."""
     tag, size = {"png": (b"cICP", 1), "avif": (b"colrnclx", 2)}.get(kind, (b"", 0))
-    head = formats.read_head(path, _METADATA_BYTES) if tag else b""
+    head = formats.read_head(path, size=_METADATA_BYTES) if tag else b""
     # With a gain map, several images state theirs, and the base is SDR.
     if tag not in head or b"tmap" in head[:64] or not tag:
         return None

@@ -47,7 +47,7 @@ def read_rgbe(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     Raises:
         UserError: The pixels are XYZE or damaged, or a header value is unusable.
     """
-    header, _, rest = formats.read_head(path, _MAX_HEADER_BYTES).partition(b"\n\n")
+    header, _, rest = formats.read_head(path, size=_MAX_HEADER_BYTES).partition(b"\n\n")
     exposure = _parse_exposure(path, header)
     with open_input(path, "hdr") as source:
         pixels = read_pixels(path, source, dtype="float")

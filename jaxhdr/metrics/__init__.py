@@ -62,6 +62,7 @@ class Metric:
         self,
         test: Float[Array, "*batch h w 3"],
         reference: Float[Array, "*batch h w 3"],
+        *,
         clipped: Bool[Array, "*batch h w 1"] | None = None,
     ) -> Float[Array, "*batch"]:
         """Returns one score per image, over the pixels that this metric counts.
@@ -162,7 +163,7 @@ def compare(
 
 @functools.partial(jax.jit, static_argnames="metrics")
 def _score_all(test, reference, clipped, metrics):
-    return {m.name: m.score(test, reference, clipped) for m in metrics}
+    return {m.name: m.score(test, reference, clipped=clipped) for m in metrics}
 
 
 def _checked(image: Array | np.ndarray, name: str, shape: tuple[int, ...]) -> Array:
