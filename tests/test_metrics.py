@@ -112,9 +112,13 @@ def test_a_batch_scores_as_its_images_do(name):
     metric = metrics.METRICS[name]
     test, reference = jnp.stack([NOISY, 0.5 * IMAGE]), jnp.stack([IMAGE, NOISY])
     clipped = jnp.stack([IMAGE, NOISY]).max(axis=-1, keepdims=True) > 1
-    together = jax.jit(metric.score)(test, reference, clipped)
-    mapped = jax.jit(jax.vmap(metric.score))(test, reference, clipped)
-    single = jax.jit(metric.score)
+
+    def score(test, reference, clipped):
+        return metric.score(test, reference, clipped=clipped)
+
+    together = jax.jit(score)(test, reference, clipped)
+    mapped = jax.jit(jax.vmap(score))(test, reference, clipped)
+    single = jax.jit(score)
     alone = [single(*x) for x in zip(test, reference, clipped, strict=True)]
     np.testing.assert_allclose(together, jnp.stack(alone), rtol=1e-5)
     np.testing.assert_allclose(mapped, jnp.stack(alone), rtol=1e-5)
