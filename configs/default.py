@@ -48,6 +48,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.perceptual_weight = 0.0  # lambda; above 0 needs vgg19
     config.loss.vgg19 = ""  # file of VGG19 weights
     config.loss.clipped_weight = 1.0  # weight of clipped pixels; others have 1
+    config.loss.image_mean = "arithmetic"  # over the images of a batch; or "geometric"
 
     config.optimizer = ml_collections.ConfigDict()
     config.optimizer.learning_rate = 2e-4

@@ -23,6 +23,10 @@ Images = Float[Array, "b h w 3"]
 PerStage = Float[Array, "stages"]
 _Given = TypeVar("_Given")
 
+# Added to an image's error in the geometric mean: the mean quantisation error of 8 bits
+# (a quarter of 1 / 255), below which nothing is to be gained.
+_NO_ERROR = 1e-3
+
 # Weights of relu1_1 ... relu5_1 in FHDR's official code; its paper gives none.
 _FEATURE_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
@@ -34,6 +38,7 @@ def mu_law_l1(
     peak: float,
     mu: float = color.MU,
     weights: Float[Array, "b h w 1"] | None = None,
+    image_mean: str = "arithmetic",
 ) -> PerStage:
     """Returns the mean absolute difference of mu-law codes, stage by stage.
 
@@ -41,13 +46,36 @@ def mu_law_l1(
     divided by the mean of `weights`: an error that is the same everywhere costs the
     same under all weights, and the balance with other losses does not follow the
     number of heavy pixels in a batch.
+
+    `image_mean` is "arithmetic" (the papers) or "geometric". A photograph's response
+    is unknown, and the arithmetic mean is least for a guess between the likely ones,
+    which spoils images that were nearly right; the geometric mean, as that of PSNRs,
+    counts the ratio by which an image improves.
+
+    Raises:
+      UserError: `image_mean` is another word.
     """
     truth = _code(hdr, peak, mu)
     error = jnp.abs(_code(stages, peak, mu) - truth[None])
+    if image_mean == "geometric":
+        return _geometric_mean(error, jnp.ones(()) if weights is None else weights)
+    if image_mean != "arithmetic":
+        raise UserError(
+            f"image_mean is {image_mean!r}; expected 'arithmetic' or 'geometric'"
+        )
     if weights is None:
         return error.mean(axis=(1, 2, 3, 4))
     weighted = (error * weights[None]).mean(axis=(1, 2, 3, 4))
     return weighted / jnp.maximum(weights.mean(), jnp.finfo(weights.dtype).tiny)
+
+
+def _geometric_mean(
+    error: Stages, weights: Float[Array, "b h w 1"] | Float[Array, ""]
+) -> PerStage:
+    pixels = (-3, -2, -1)
+    weights = jnp.broadcast_to(weights, (*error.shape[1:-1], 1))
+    by_image = (error * weights[None]).mean(pixels) / weights.mean(pixels)[None]
+    return jnp.exp(jnp.log(by_image + _NO_ERROR).mean(axis=1)) - _NO_ERROR
 
 
 def perceptual(
@@ -90,6 +118,7 @@ def total(
     perceptual_weight: float = 0.0,
     stage_weights: Sequence[float] | None = None,
     clipped_weight: float = 1.0,
+    image_mean: str = "arithmetic",
     vgg_params: vgg.Params | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Returns the loss to be minimised and its parts by name.
@@ -97,7 +126,8 @@ def total(
     The loss of a stage is `mu_law_l1` plus `perceptual_weight` times `perceptual`;
     stages are summed with `stage_weights`, by default one over their number (Khan et
     al. 2019, section II-D). `clipped_weight` is the weight in `mu_law_l1` of pixels
-    that the LDR image `encoded` clips; 1 is the papers' loss. The parts are "loss",
+    that the LDR image `encoded` clips; 1 is the papers' loss. `image_mean` is that of
+    `mu_law_l1`. The parts are "loss",
     "l1_stage_1", ... and, if it is used, "perceptual_stage_1", ...
 
     Raises:
@@ -115,7 +145,10 @@ def total(
     weights = None
     if clipped_weight != 1:
         weights = jnp.where(camera.is_clipped(encoded), clipped_weight, 1.0)
-    parts = {"l1": mu_law_l1(stages, hdr, peak=peak, mu=mu, weights=weights)}
+    l1 = mu_law_l1(
+        stages, hdr, peak=peak, mu=mu, weights=weights, image_mean=image_mean
+    )
+    parts = {"l1": l1}
     per_stage = parts["l1"]
     if perceptual_weight:
         vgg_params = _required(vgg_params, perceptual_weight)

@@ -152,7 +152,7 @@ def _step_options(config: Any) -> dict[str, Any]:
     loss = config.loss
     vgg_params = losses.load_perceptual(loss.vgg19 or None, loss.perceptual_weight)
     curves = camera.read_curves(config.camera_curves) if config.camera_curves else None
-    names = ("peak", "mu", "perceptual_weight", "clipped_weight")
+    names = ("peak", "mu", "perceptual_weight", "clipped_weight", "image_mean")
     return {
         "loss": tuple((name, loss[name]) for name in names),
         "virtual_camera": camera.create_camera(**config.camera),

@@ -127,6 +127,48 @@ def test_clipped_pixels_weigh_more():
         np.testing.assert_allclose(loss, expected, rtol=1e-6)
 
 
+def two_images(first, second):
+    """A truth of black, and a stage whose images err by these codes."""
+    codes = jnp.array([first, second])[:, None, None, None]
+    radiance = _PEAK * jnp.expm1(codes * np.log(5001.0)) / 5000
+    return jnp.broadcast_to(radiance, (2, 4, 4, 3))[None], jnp.zeros((2, 4, 4, 3))
+
+
+def test_the_geometric_mean_is_that_of_the_images_errors():
+    stages, hdr = two_images(0.02, 0.5)
+    got = losses.mu_law_l1(stages, hdr, peak=_PEAK, image_mean="geometric")
+    # sqrt((0.02 + 0.001) (0.5 + 0.001)) - 0.001, by hand.
+    np.testing.assert_allclose(got, [0.101572], rtol=1e-4)
+
+
+def test_halving_either_error_gains_the_same_in_the_geometric_mean():
+    worse, *halved = (
+        float(losses.mu_law_l1(stages, hdr, peak=_PEAK, image_mean="geometric")[0])
+        for stages, hdr in (
+            two_images(0.1, 0.8),
+            two_images(0.05, 0.8),
+            two_images(0.1, 0.4),
+        )
+    )
+    assert max(halved) < 0.75 * worse
+    np.testing.assert_allclose(*halved, rtol=0.02)
+
+
+def test_images_without_error_have_finite_gradients_in_the_geometric_mean(hdr):
+    def loss(stages):
+        mean = {"peak": _PEAK, "image_mean": "geometric"}
+        return losses.mu_law_l1(stages, hdr, **mean).sum()
+
+    value, gradient = jax.jit(jax.value_and_grad(loss))(hdr[None])
+    np.testing.assert_allclose(value, 0.0, atol=1e-7)
+    assert jnp.isfinite(gradient).all()
+
+
+def test_an_unknown_mean_is_refused(stages, hdr):
+    with pytest.raises(UserError, match=r"'median'.*'geometric'"):
+        losses.mu_law_l1(stages, hdr, peak=_PEAK, image_mean="median")
+
+
 def test_the_loss_is_the_mean_over_stages(stages, hdr, vgg_params):
     loss, parts = jax.jit(losses.total, static_argnames=_STATIC)(
         stages,
