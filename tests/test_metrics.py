@@ -1,6 +1,7 @@
 import csv
 import pathlib
 
+import dm_pix
 import golden_scenes
 import jax
 import jax.numpy as jnp
@@ -53,6 +54,13 @@ def test_scores_equal_scikit_image_and_numpy_on_photographs():
         with np.load(PHOTOGRAPHS / "images" / f"{row['scene']}.npz") as images:
             scores = metrics.compare(images[row["distortion"]], images["ref"])
         assert_equals_golden(scores, row)
+
+
+def test_ssim_equals_that_of_dm_pix(key):
+    test, reference = jax.random.uniform(key, (2, 24, 31, 3))
+    ours = metrics.structural_similarity(test, reference, peak=1.0)
+    theirs = dm_pix.ssim(test, reference, max_val=1.0)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_ssim_equals_scikit_image_on_batches_of_any_rank_and_peak(key):

@@ -1,0 +1,44 @@
+"""The weights that ship with the package, on the photograph that ships with it."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+import jaxhdr
+from jaxhdr import pretrained
+
+PACKAGE = pathlib.Path(jaxhdr.__file__).parent
+PHOTOGRAPH = PACKAGE / "samples" / "rocket.jpg"
+NAMES = pretrained.shipped_names()
+
+
+def srgb_decode(encoded):
+    # IEC 61966-2-1.
+    power = ((encoded + 0.055) / 1.055) ** 2.4
+    return np.where(encoded <= 0.04045, encoded / 12.92, power)
+
+
+def test_fhdr_ships():
+    assert "fhdr" in NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_weights_have_a_card_and_fit_in_a_package(name):
+    assert (PACKAGE / "weights" / f"{name}.md").read_text().startswith(f"# {name}")
+    assert (PACKAGE / "weights" / f"{name}.safetensors").stat().st_size < 5e6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_lamps_shine_beyond_white_and_the_rest_keeps_its_level(name):
+    encoded = jaxhdr.read_encoded(PHOTOGRAPH)[180:, 60:380]  # the lit pad
+    hdr = jaxhdr.reconstruct(encoded, model=name)
+    assert np.isfinite(hdr).all()
+    assert hdr.min() >= 0
+    clipped = encoded.max(axis=-1) >= 254 / 255
+    assert clipped.sum() > 100
+    highlights = hdr.max(axis=-1)[clipped]
+    assert np.median(highlights) > 1
+    assert highlights.max() > 1.5
+    level = np.median(hdr[~clipped] / np.maximum(srgb_decode(encoded)[~clipped], 1e-3))
+    assert 0.67 < level < 1.5
