@@ -1,11 +1,13 @@
 """Tone curves and luminance: pure, elementwise, differentiable everywhere.
 
 `encoded` values are display-encoded sRGB in [0, 1]; `linear` values are linear-light
-BT.709 RGB, where 1.0 encodes to 1.0. Nothing here clips: the caller owns the range.
+BT.709 RGB, where 1.0 encodes to 1.0. Nothing clips unless its name says
+so: the caller owns the range.
 """
 
 import math
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -59,3 +61,18 @@ def inverse_mu_law(
 ) -> Float[Array, "*shape"]:
     """Returns the linear radiance of a mu-law code, the inverse of `mu_law`."""
     return jnp.expm1(code * math.log1p(mu)) / mu
+
+
+@jax.custom_jvp
+def clip_straight_through(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Returns `x` clipped to [0, 1], with the gradient of `x` itself.
+
+    A plain clip has no slope outside, so a pixel once predicted there would get no
+    gradient back towards its target.
+    """
+    return jnp.clip(x, 0.0, 1.0)
+
+
+@clip_straight_through.defjvp
+def _clip_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return clip_straight_through(*primals), tangents[0]

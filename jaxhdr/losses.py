@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 from typing import TypeVar
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -189,21 +188,7 @@ def _required(given: _Given | None, weight: float) -> _Given:
 
 
 def _code(linear: Float[Array, "*shape"], peak: float, mu: float) -> Array:
-    return color.mu_law(_clip(linear / peak), mu=mu)
-
-
-@jax.custom_jvp
-def _clip(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Returns `x` clipped to [0, 1], with the gradient of `x` itself.
-
-    A prediction outside the range would otherwise have no gradient and never return.
-    """
-    return jnp.clip(x, 0.0, 1.0)
-
-
-@_clip.defjvp
-def _clip_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    return _clip(*primals), tangents[0]
+    return color.mu_law(color.clip_straight_through(linear / peak), mu=mu)
 
 
 def _by_stage(parts: dict[str, PerStage]) -> dict[str, Float[Array, ""]]:

@@ -16,7 +16,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from jaxhdr import image_io
+from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.metrics import Metric
 
@@ -74,12 +74,12 @@ def write_report(report: Report, folder: str | os.PathLike) -> None:
         raise UserError(
             f"cannot make the report's folder {folder}: {error.strerror}"
         ) from error
-    with image_io.atomic_path(folder / "per_image.csv") as path:
+    with atomic_path(folder / "per_image.csv") as path:
         _write_csv(report.rows, path)
-    with image_io.atomic_path(folder / "report.json") as path:
+    with atomic_path(folder / "report.json") as path:
         text = json.dumps(_as_json(report), indent=2, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
-    with image_io.atomic_path(folder / "report.md") as path:
+    with atomic_path(folder / "report.md") as path:
         path.write_text(markdown(report), encoding="utf-8")
 
 

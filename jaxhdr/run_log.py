@@ -18,6 +18,7 @@ import tqdm
 from jaxtyping import Float
 
 from jaxhdr import image_io
+from jaxhdr.atomic import atomic_path
 
 _LOG = "log.jsonl"
 
@@ -38,7 +39,7 @@ class RunLog:
         """Continues a record that is valid up to `step`."""
         if self._path.exists():
             lines = self._path.read_text().splitlines(keepends=True)
-            with image_io.atomic_path(self._path) as path:
+            with atomic_path(self._path) as path:
                 path.write_text("".join(line for line in lines if _is_kept(line, step)))
         # What a killed run wrote after its last checkpoint is hidden, not repeated.
         self._events = tensorboardX.SummaryWriter(

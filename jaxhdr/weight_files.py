@@ -7,7 +7,6 @@ storage alone: floating-point arrays are at least float32 when read from safeten
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -15,6 +14,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.torch_files import read_torch
 
@@ -86,17 +86,8 @@ def write_safetensors(
     """
     stored = {name: _storable(name, array, float16) for name, array in arrays.items()}
     content = safetensors.numpy.save(stored, dict(metadata or {}))
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def flatten(params: Mapping[str, Any]) -> Arrays:

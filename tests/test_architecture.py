@@ -16,9 +16,10 @@ LIBRARY = ROOT / "jaxhdr"
 ALLOWED = {
     "errors": set(),
     # files <-> NumPy, knows no JAX
-    "image_io": set(),
+    "atomic": set(),
+    "image_io": {"atomic"},
     "torch_files": set(),
-    "weight_files": {"torch_files"},
+    "weight_files": {"atomic", "torch_files"},
     "checkpoints": set(),
     "data": set(),
     "cli_plan": set(),
@@ -35,8 +36,8 @@ ALLOWED = {
     "pretrained": {"checkpoints", "models", "weight_files"},
     "inference": {"image_io", "pretrained"},
     # reports and runs
-    "reports": {"image_io", "metrics"},
-    "run_log": {"image_io"},
+    "reports": {"atomic", "metrics"},
+    "run_log": {"atomic", "image_io"},
     "evaluation": {
         *("camera", "checkpoints", "color", "data", "metrics", "models", "reports"),
     },
@@ -70,7 +71,8 @@ OWNERS = {
     "torch": set(),
 }
 WITHOUT_JAX = {
-    *("cli", "cli_plan", "data", "errors", "image_io", "torch_files", "weight_files"),
+    *("atomic", "cli", "cli_plan", "data", "errors", "image_io"),
+    *("torch_files", "weight_files"),
 }
 FOR_TRAINING_ONLY = ("grain", "ml_collections", "tensorflow", "tensorflow_datasets")
 

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from jaxhdr import image_io
+from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import formats
 
@@ -264,7 +265,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_an_interrupted_write_leaves_nothing(tmp_path, failure):
-    with pytest.raises(failure), image_io.atomic_path(tmp_path / "x.txt") as temporary:
+    with pytest.raises(failure), atomic_path(tmp_path / "x.txt") as temporary:
         temporary.write_text("half")
         assert temporary.parent == tmp_path and temporary.suffix == ".txt"
         raise failure
@@ -276,7 +277,7 @@ def test_links_and_permissions_survive_a_rewrite(tmp_path):
     target.write_text("old")
     target.chmod(0o640)
     link.symlink_to(target)
-    with image_io.atomic_path(link) as temporary:
+    with atomic_path(link) as temporary:
         temporary.write_text("new")
     assert link.is_symlink() and target.read_text() == "new"
     assert target.stat().st_mode & 0o777 == 0o640
@@ -291,5 +292,5 @@ def test_a_new_file_has_the_usual_permissions(tmp_path, hdr):
 
 def test_devices_are_never_replaced():
     with pytest.raises(UserError, match="not a regular file"):
-        with image_io.atomic_path("/dev/null"):
+        with atomic_path("/dev/null"):
             raise AssertionError("not reached")

@@ -4,7 +4,6 @@ Importing this package also makes `imageio.v3` read and write .exr, .hdr and .pf
 through it (`jaxhdr.image_io.plugin`).
 """
 
-from jaxhdr.image_io.atomic import atomic_path
 from jaxhdr.image_io.formats import (
     HDR_SUFFIXES,
     MAX_PIXELS,
@@ -24,7 +23,6 @@ __all__ = [
     "HDR_SUFFIXES",
     "MAX_PIXELS",
     "PHOTO_SUFFIXES",
-    "atomic_path",
     "check_hdr_suffix",
     "is_hdr_suffix",
     "read_encoded",

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import formats, icc
-from jaxhdr.image_io.atomic import atomic_path
 from jaxhdr.image_io.deep_photos import is_deep, read_deep
 from jaxhdr.image_io.orientation import apply_orientation
 
@@ -24,8 +24,8 @@ _EXIF_ORIENTATION: Final = 0x0112
 _COLOUR_MODES: Final = frozenset(
     {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 )
-# Transfer characteristics of ITU-T H.273, table 3.
 _METADATA_BYTES: Final = 65536  # far enough into a PNG or AVIF to find its colours
+# Transfer characteristics of ITU-T H.273, table 3.
 _HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
 
 

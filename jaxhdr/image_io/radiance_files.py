@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import array_files, exr_files, formats, rgbe_files
-from jaxhdr.image_io.atomic import atomic_path
 
 _READERS = {
     "exr": exr_files.read_exr,

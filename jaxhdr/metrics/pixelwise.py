@@ -83,7 +83,7 @@ def mu_law_psnr(
     test: Float[Array, "*batch h w 3"],
     reference: Float[Array, "*batch h w 3"],
     *,
-    mu: float = 5000.0,
+    mu: float = color.MU,
 ) -> Float[Array, "*batch"]:
     """Returns the PSNR in dB of mu-law codes, after `max_one`.
 

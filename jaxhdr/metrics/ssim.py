@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxhdr import color
 from jaxhdr.metrics.pixelwise import max_one, mu_law_codes
 
 __all__ = ["WINDOW", "linear_ssim", "mu_law_ssim", "structural_similarity"]
@@ -60,7 +61,7 @@ def mu_law_ssim(
     test: Float[Array, "*batch h w 3"],
     reference: Float[Array, "*batch h w 3"],
     *,
-    mu: float = 5000.0,
+    mu: float = color.MU,
 ) -> Float[Array, "*batch"]:
     """Returns the SSIM of mu-law codes, after `max_one`."""
     return structural_similarity(*mu_law_codes(test, reference, mu=mu), peak=1.0)

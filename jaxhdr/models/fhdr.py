@@ -308,16 +308,7 @@ class FHDR(nn.Module):
         if self.head == "residual":
             linear = color.srgb_decode(encoded) / self.peak
             outputs = outputs + color.mu_law(linear)[None]
-        return self.peak * color.inverse_mu_law(_clip_straight_through(outputs))
-
-
-def _clip_straight_through(code: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Clips to [0, 1] with slope 1 everywhere.
-
-    A plain clip has no slope outside, so a pixel once predicted below black would
-    get no gradient back towards its target.
-    """
-    return code + jax.lax.stop_gradient(jnp.clip(code, 0.0, 1.0) - code)
+        return self.peak * color.inverse_mu_law(color.clip_straight_through(outputs))
 
 
 def _layers() -> dict[str, tuple[str, ...]]:
