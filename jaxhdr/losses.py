@@ -1,11 +1,13 @@
 """Losses of HDR stages against the truth, and their weighted sum.
 
 Predictions are `stages` (stages, b, h, w, 3) and the truth is `hdr` (b, h, w, 3), both
-linear radiance in the scale `ldr_white`. Both are compared in the mu-law domain: what
-lies outside [0, peak] counts as the nearest end of that range. Results are
-dimensionless, one number per stage, means over images, pixels and channels.
+linear radiance in one scale, whichever it is: `peak` alone is given in its unit. Both
+are compared in a domain: "mu_law", where what lies outside [0, peak] counts as the
+nearest end of that range, or "linear", radiance as it is. Results are one number per
+stage, means over images, pixels and channels: of codes, or of the unit of `hdr`.
 """
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import TypeVar
@@ -15,6 +17,7 @@ from jaxtyping import Array, Float
 
 from jaxhdr import camera, color, weight_files
 from jaxhdr.errors import UserError
+from jaxhdr.metrics import ssim
 from jaxhdr.models import vgg
 
 Stages = Float[Array, "stages b h w 3"]
@@ -30,21 +33,22 @@ _NO_ERROR = 1e-3
 _FEATURE_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
 
-def mu_law_l1(
+def l1(
     stages: Stages,
     hdr: Images,
     *,
     peak: float,
     mu: float = color.MU,
+    domain: str = "mu_law",
     weights: Float[Array, "b h w 1"] | None = None,
     image_mean: str = "arithmetic",
 ) -> PerStage:
-    """Returns the mean absolute difference of mu-law codes, stage by stage.
+    """Returns the mean absolute difference in `domain`, stage by stage.
 
-    Khan et al. (2019) section II-D. `peak` is the radiance of code 1. The mean is
-    divided by the mean of `weights`: an error that is the same everywhere costs the
-    same under all weights, and the balance with other losses does not follow the
-    number of heavy pixels in a batch.
+    In "mu_law" that of Khan et al. (2019) section II-D, where `peak` is the radiance of
+    code 1. The mean is divided by the mean of `weights`: an error that is the same
+    everywhere costs the same under all weights, and the balance with other losses does
+    not follow the number of heavy pixels in a batch.
 
     `image_mean` is "arithmetic" (the papers) or "geometric". A photograph's response
     is unknown, and the arithmetic mean is least for a guess between the likely ones,
@@ -52,10 +56,10 @@ def mu_law_l1(
     counts the ratio by which an image improves.
 
     Raises:
-      UserError: `image_mean` is another word.
+      UserError: `image_mean` or `domain` is another word.
     """
-    truth = _code(hdr, peak, mu)
-    error = jnp.abs(_code(stages, peak, mu) - truth[None])
+    truth = _in_domain(hdr, domain, peak=peak, mu=mu)
+    error = jnp.abs(_in_domain(stages, domain, peak=peak, mu=mu) - truth[None])
     if image_mean == "geometric":
         return _geometric_mean(error, jnp.ones(()) if weights is None else weights)
     if image_mean != "arithmetic":
@@ -77,6 +81,35 @@ def _geometric_mean(
     return jnp.exp(jnp.log(by_image + _NO_ERROR).mean(axis=1)) - _NO_ERROR
 
 
+def structure(
+    stages: Stages,
+    hdr: Images,
+    *,
+    peak: float,
+    mu: float = color.MU,
+    domain: str = "mu_law",
+) -> PerStage:
+    """Returns 1 - SSIM in `domain`, stage by stage; SSIM is that of the metrics.
+
+    Its data range is 1: that of the codes in "mu_law"; in "linear" the white of
+    `ldr_white`, or twice the mean of `mean_half`. Every pixel counts the same.
+
+    Raises:
+      UserError: the images are smaller than SSIM's window, or `domain` is another word.
+    """
+    *_, height, width, _ = hdr.shape
+    if min(height, width) < ssim.WINDOW:
+        raise UserError(
+            f"SSIM has a window of {ssim.WINDOW} x {ssim.WINDOW} pixels, the images "
+            f"have {height} x {width}: train on larger patches (and inner crops), or "
+            "set the structure weight to 0"
+        )
+    truth = _in_domain(hdr, domain, peak=peak, mu=mu)
+    values = _in_domain(stages, domain, peak=peak, mu=mu)
+    truth = jnp.broadcast_to(truth[None], values.shape)
+    return 1 - ssim.structural_similarity(values, truth, peak=1.0).mean(axis=1)
+
+
 def perceptual(
     stages: Stages,
     hdr: Images,
@@ -93,8 +126,9 @@ def perceptual(
     Raises:
       UserError: the images are smaller than 16 x 16 pixels.
     """
-    truth = vgg.vgg19_features(vgg_params, _code(hdr, peak, mu))
-    codes = _code(stages, peak, mu)
+    code = functools.partial(_in_domain, domain="mu_law", peak=peak, mu=mu)
+    truth = vgg.vgg19_features(vgg_params, code(hdr))
+    codes = code(stages)
     # One pass over all stages and images, and none is made twice for the truth.
     merged = vgg.vgg19_features(vgg_params, codes.reshape(-1, *codes.shape[2:]))
     total = jnp.zeros(stages.shape[0], codes.dtype)
@@ -114,48 +148,49 @@ def total(
     *,
     peak: float,
     mu: float = color.MU,
+    domain: str = "mu_law",
+    structure_weight: float = 0.0,
     perceptual_weight: float = 0.0,
-    stage_weights: Sequence[float] | None = None,
+    stage_weights: Sequence[float] = (),
     clipped_weight: float = 1.0,
     image_mean: str = "arithmetic",
     vgg_params: vgg.Params | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Returns the loss to be minimised and its parts by name.
 
-    The loss of a stage is `mu_law_l1` plus `perceptual_weight` times `perceptual`;
-    stages are summed with `stage_weights`, by default one over their number (Khan et
-    al. 2019, section II-D). `clipped_weight` is the weight in `mu_law_l1` of pixels
-    that the LDR image `encoded` clips; 1 is the papers' loss. `image_mean` is that of
-    `mu_law_l1`. The parts are "loss",
-    "l1_stage_1", ... and, if it is used, "perceptual_stage_1", ...
+    The loss of a stage is, with w = `structure_weight`, w times `structure` plus
+    (1 - w) times `l1`, both in `domain`, plus `perceptual_weight` times `perceptual`.
+    Oh et al. (2021) Eq. 7, after Zhao et al. (2017), has 0.83 for one of the first
+    two, without perceptual loss; which one is not legible, so w is 0.83 or 0.17.
+
+    Stages are summed with `stage_weights`: (beta, alpha) of Oh et al. Eq. 8 for the
+    pseudo-HDR and the HDR; for () one over their number (Khan et al. 2019, section
+    II-D). `clipped_weight` is the weight in `l1` of pixels that the LDR image `encoded`
+    clips; 1 is the papers' loss. `image_mean` is that of `l1`. The parts are "loss",
+    "l1_stage_1", ... and, where used, "ssim_loss_stage_1", "perceptual_stage_1", ...
 
     Raises:
-      UserError: `stage_weights` has another length than `stages`, or the perceptual
-        loss is wanted without `vgg_params`.
+      UserError: an option has another value than those named here, the patches are
+        too small for SSIM, or the perceptual loss is wanted without `vgg_params`.
     """
-    num_stages = stages.shape[0]
-    if stage_weights is None:
-        stage_weights = [1 / num_stages] * num_stages
-    if len(stage_weights) != num_stages:
-        raise UserError(
-            f"{len(stage_weights)} stage weights for a model of {num_stages} stages: "
-            "give one for each stage"
-        )
+    in_domain = {"peak": peak, "mu": mu, "domain": domain}
     weights = None
     if clipped_weight != 1:
         weights = jnp.where(camera.is_clipped(encoded), clipped_weight, 1.0)
-    l1 = mu_law_l1(
-        stages, hdr, peak=peak, mu=mu, weights=weights, image_mean=image_mean
-    )
-    parts = {"l1": l1}
+    parts = {"l1": l1(stages, hdr, weights=weights, image_mean=image_mean, **in_domain)}
     per_stage = parts["l1"]
+    if _share(structure_weight):
+        parts["ssim_loss"] = structure(stages, hdr, **in_domain)
+        per_stage = (
+            structure_weight * parts["ssim_loss"] + (1 - structure_weight) * per_stage
+        )
     if perceptual_weight:
         vgg_params = _required(vgg_params, perceptual_weight)
         parts["perceptual"] = perceptual(
             stages, hdr, vgg_params=vgg_params, peak=peak, mu=mu
         )
         per_stage = per_stage + perceptual_weight * parts["perceptual"]
-    loss = per_stage @ jnp.asarray(stage_weights, per_stage.dtype)
+    loss = per_stage @ _stage_weights(stage_weights, per_stage)
     return loss, {"loss": loss} | _by_stage(parts)
 
 
@@ -187,7 +222,32 @@ def _required(given: _Given | None, weight: float) -> _Given:
     return given
 
 
-def _code(linear: Float[Array, "*shape"], peak: float, mu: float) -> Array:
+def _share(weight: float) -> float:
+    if not 0 <= weight <= 1:
+        raise UserError(
+            f"the structure weight is {weight}, expected 0 (L1 alone) to 1 (SSIM alone)"
+        )
+    return weight
+
+
+def _stage_weights(given: Sequence[float], per_stage: PerStage) -> PerStage:
+    num_stages = per_stage.shape[0]
+    weights = given or [1 / num_stages] * num_stages
+    if len(weights) != num_stages:
+        raise UserError(
+            f"{len(weights)} stage weights for a model of {num_stages} stages: "
+            "give one for each stage"
+        )
+    return jnp.asarray(weights, per_stage.dtype)
+
+
+def _in_domain(
+    linear: Float[Array, "*shape"], domain: str, *, peak: float, mu: float
+) -> Float[Array, "*shape"]:
+    if domain == "linear":
+        return linear
+    if domain != "mu_law":
+        raise UserError(f"domain is {domain!r}; expected 'mu_law' or 'linear'")
     return color.mu_law(color.clip_straight_through(linear / peak), mu=mu)
 
 

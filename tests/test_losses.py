@@ -3,13 +3,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
+import skimage.metrics
 
 from jaxhdr import losses
 from jaxhdr.errors import UserError
 from jaxhdr.models import vgg
 
 _PEAK = 16.0
-_STATIC = ("peak", "perceptual_weight", "clipped_weight")
+_STATIC = (
+    *("peak", "perceptual_weight", "clipped_weight"),
+    *("domain", "structure_weight", "image_mean"),
+)
+_total = jax.jit(losses.total, static_argnames=_STATIC)
 _perceptual = jax.jit(losses.perceptual, static_argnames="peak")
 _features = jax.jit(vgg.vgg19_features)
 
@@ -44,13 +49,13 @@ def vgg_params():
 def test_l1_of_known_values():
     # log(1 + 5000 / 2) / log(1 + 5000) = 0.918666... by hand, and 1 for the peak.
     stages = jnp.stack([jnp.full((1, 2, 2, 3), 8.0), jnp.full((1, 2, 2, 3), 16.0)])
-    got = losses.mu_law_l1(stages, jnp.zeros((1, 2, 2, 3)), peak=16.0)
+    got = losses.l1(stages, jnp.zeros((1, 2, 2, 3)), peak=16.0)
     expected = [np.log(2501) / np.log(5001), 1.0]
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
 def test_equal_images_cost_nothing(hdr, vgg_params):
-    loss, parts = jax.jit(losses.total, static_argnames=_STATIC)(
+    loss, parts = _total(
         hdr[None],
         hdr,
         jnp.ones_like(hdr),
@@ -67,20 +72,20 @@ def test_equal_images_cost_nothing(hdr, vgg_params):
 def test_radiance_beyond_the_range_counts_as_its_end():
     hdr = jnp.array([-1.0, 0.0, 16.0, 1e8, jnp.inf, 0.0]).reshape(1, 1, 2, 3)
     stages = jnp.array([0.0, -3.0, jnp.inf, 16.0, 1e8, 0.0]).reshape(1, 1, 1, 2, 3)
-    assert losses.mu_law_l1(stages, hdr, peak=_PEAK) == 0
+    assert losses.l1(stages, hdr, peak=_PEAK) == 0
 
 
 @pytest.mark.parametrize("value, sign", [(-2.0, -1), (20.0, 1), (1e6, 1)])
 def test_a_prediction_outside_the_range_is_drawn_back(value, sign):
     gradient = jax.grad(
-        lambda x: losses.mu_law_l1(x, jnp.ones((1, 1, 1, 3)), peak=_PEAK).sum()
+        lambda x: losses.l1(x, jnp.ones((1, 1, 1, 3)), peak=_PEAK).sum()
     )(jnp.full((1, 1, 1, 1, 3), value))
     assert np.all(np.isfinite(gradient)) and np.all(np.sign(gradient) == sign)
 
 
 def test_the_gradient_inside_the_range_is_that_of_the_mu_law():
     gradient = jax.grad(
-        lambda x: losses.mu_law_l1(x, jnp.zeros((1, 1, 1, 3)), peak=2.0).sum()
+        lambda x: losses.l1(x, jnp.zeros((1, 1, 1, 3)), peak=2.0).sum()
     )(jnp.full((1, 1, 1, 1, 3), 0.3))
     expected = 5000 / 2 / (1 + 5000 * 0.15) / np.log(5001) / 3
     np.testing.assert_allclose(gradient, expected, rtol=1e-5)
@@ -101,19 +106,17 @@ def test_gradients_are_finite_where_slopes_break(hdr, vgg_params):
 
 
 def test_equal_weights_change_nothing(stages, hdr):
-    weighted = losses.mu_law_l1(
-        stages, hdr, peak=_PEAK, weights=jnp.full((2, 16, 16, 1), 7.0)
-    )
-    plain = losses.mu_law_l1(stages, hdr, peak=_PEAK)
+    weighted = losses.l1(stages, hdr, peak=_PEAK, weights=jnp.full((2, 16, 16, 1), 7.0))
+    plain = losses.l1(stages, hdr, peak=_PEAK)
     np.testing.assert_allclose(weighted, plain, rtol=1e-5)
 
 
 def test_pixels_of_weight_zero_do_not_count(stages, hdr):
     weights = jnp.zeros((2, 16, 16, 1)).at[:, :4].set(1.0)
-    got = losses.mu_law_l1(stages, hdr, peak=_PEAK, weights=weights)
-    expected = losses.mu_law_l1(stages[:, :, :4], hdr[:, :4], peak=_PEAK)
+    got = losses.l1(stages, hdr, peak=_PEAK, weights=weights)
+    expected = losses.l1(stages[:, :, :4], hdr[:, :4], peak=_PEAK)
     np.testing.assert_allclose(got, expected, rtol=1e-5)
-    none = losses.mu_law_l1(stages, hdr, peak=_PEAK, weights=0 * weights)
+    none = losses.l1(stages, hdr, peak=_PEAK, weights=0 * weights)
     assert np.all(np.asarray(none) == 0)
 
 
@@ -136,14 +139,14 @@ def two_images(first, second):
 
 def test_the_geometric_mean_is_that_of_the_images_errors():
     stages, hdr = two_images(0.02, 0.5)
-    got = losses.mu_law_l1(stages, hdr, peak=_PEAK, image_mean="geometric")
+    got = losses.l1(stages, hdr, peak=_PEAK, image_mean="geometric")
     # sqrt((0.02 + 0.001) (0.5 + 0.001)) - 0.001, by hand.
     np.testing.assert_allclose(got, [0.101572], rtol=1e-4)
 
 
 def test_halving_either_error_gains_the_same_in_the_geometric_mean():
     worse, *halved = (
-        float(losses.mu_law_l1(stages, hdr, peak=_PEAK, image_mean="geometric")[0])
+        float(losses.l1(stages, hdr, peak=_PEAK, image_mean="geometric")[0])
         for stages, hdr in (
             two_images(0.1, 0.8),
             two_images(0.05, 0.8),
@@ -157,7 +160,7 @@ def test_halving_either_error_gains_the_same_in_the_geometric_mean():
 def test_images_without_error_have_finite_gradients_in_the_geometric_mean(hdr):
     def loss(stages):
         mean = {"peak": _PEAK, "image_mean": "geometric"}
-        return losses.mu_law_l1(stages, hdr, **mean).sum()
+        return losses.l1(stages, hdr, **mean).sum()
 
     value, gradient = jax.jit(jax.value_and_grad(loss))(hdr[None])
     np.testing.assert_allclose(value, 0.0, atol=1e-7)
@@ -166,11 +169,11 @@ def test_images_without_error_have_finite_gradients_in_the_geometric_mean(hdr):
 
 def test_an_unknown_mean_is_refused(stages, hdr):
     with pytest.raises(UserError, match=r"'median'.*'geometric'"):
-        losses.mu_law_l1(stages, hdr, peak=_PEAK, image_mean="median")
+        losses.l1(stages, hdr, peak=_PEAK, image_mean="median")
 
 
 def test_the_loss_is_the_mean_over_stages(stages, hdr, vgg_params):
-    loss, parts = jax.jit(losses.total, static_argnames=_STATIC)(
+    loss, parts = _total(
         stages,
         hdr,
         jnp.zeros_like(hdr),
@@ -180,7 +183,7 @@ def test_the_loss_is_the_mean_over_stages(stages, hdr, vgg_params):
     )
     alone = []
     for i, stage in enumerate(stages, 1):
-        l1 = losses.mu_law_l1(stage[None], hdr, peak=_PEAK)[0]
+        l1 = losses.l1(stage[None], hdr, peak=_PEAK)[0]
         features = _perceptual(stage[None], hdr, vgg_params=vgg_params, peak=_PEAK)[0]
         np.testing.assert_allclose(parts[f"l1_stage_{i}"], l1, rtol=1e-5)
         np.testing.assert_allclose(parts[f"perceptual_stage_{i}"], features, rtol=1e-4)
@@ -197,6 +200,110 @@ def test_stage_weights_are_taken_as_they_are(stages, hdr):
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
     with pytest.raises(UserError, match="2 stage weights for a model of 3 stages"):
         losses.total(stages, hdr, hdr, peak=_PEAK, stage_weights=(1.0, 1.0))
+
+
+def test_stages_without_weights_count_the_same(stages, hdr):
+    empty, _ = losses.total(stages, hdr, hdr, peak=_PEAK, stage_weights=())
+    equal, _ = losses.total(stages, hdr, hdr, peak=_PEAK, stage_weights=(1 / 3,) * 3)
+    np.testing.assert_allclose(empty, equal, rtol=1e-6)
+
+
+def scikit_image_ssim(test, reference):
+    """The mean over the images of SSIM with data range 1, in float64."""
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    return np.mean(
+        [
+            skimage.metrics.structural_similarity(
+                a, b, data_range=1, channel_axis=2, **options
+            )
+            for a, b in zip(test, reference, strict=True)
+        ]
+    )
+
+
+@pytest.mark.parametrize("domain", ["mu_law", "linear"])
+@pytest.mark.parametrize("weight", [0.83, 1.0])
+def test_structure_and_l1_are_mixed_as_equation_7_says(stages, hdr, domain, weight):
+    def values(x):
+        x = np.asarray(x, float)
+        return x if domain == "linear" else np.log1p(5000 * x / _PEAK) / np.log(5001)
+
+    loss, parts = _total(
+        stages, hdr, hdr, peak=_PEAK, domain=domain, structure_weight=weight
+    )
+    expected = []
+    for i, stage in enumerate(stages, 1):
+        l1 = np.abs(values(stage) - values(hdr)).mean()
+        ssim_loss = 1 - scikit_image_ssim(values(stage), values(hdr))
+        np.testing.assert_allclose(parts[f"l1_stage_{i}"], l1, rtol=1e-4)
+        np.testing.assert_allclose(parts[f"ssim_loss_stage_{i}"], ssim_loss, atol=1e-5)
+        expected.append(weight * ssim_loss + (1 - weight) * l1)
+    np.testing.assert_allclose(loss, np.mean(expected), rtol=1e-4)
+
+
+def test_without_structure_the_loss_is_l1_alone(stages, hdr):
+    loss, parts = _total(stages, hdr, hdr, peak=_PEAK, structure_weight=0.0)
+    assert not [name for name in parts if "ssim" in name]
+    l1 = losses.l1(stages, hdr, peak=_PEAK)
+    np.testing.assert_allclose(loss, l1.mean(), rtol=1e-6)
+
+
+def test_in_linear_light_radiance_counts_as_it_is_whatever_the_peak(stages, hdr):
+    doubled = [
+        losses.l1(s * stages, s * hdr, peak=peak, domain="linear")
+        for s, peak in [(1.0, _PEAK), (2.0, 1.0)]
+    ]
+    np.testing.assert_allclose(2 * doubled[0], doubled[1], rtol=1e-6)
+    expected = np.abs(np.asarray(stages) - np.asarray(hdr)).mean((1, 2, 3, 4))
+    np.testing.assert_allclose(doubled[0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("domain", ["mu_law", "linear"])
+@pytest.mark.parametrize("image_mean", ["arithmetic", "geometric"])
+def test_gradients_are_finite_on_flat_equal_huge_and_black_patches(
+    key, domain, image_mean
+):
+    noise = jax.random.uniform(key, (12, 13, 3))
+    flat, black = jnp.full_like(noise, 0.7), jnp.zeros_like(noise)
+    hdr = jnp.stack([noise, flat, black, flat, 1e5 * noise, 1e5 * flat, black])
+    stages = jnp.stack([noise, flat, black, black, 1e5 * flat, noise, 1e5 * noise])
+    encoded = jnp.clip(hdr, 0, 1)
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss(x):
+        options = {"domain": domain, "image_mean": image_mean}
+        weights = {"structure_weight": 0.83, "clipped_weight": 5.0}
+        return losses.total(x, hdr, encoded, peak=_PEAK, **options, **weights)[0]
+
+    value, gradient = loss(stages[None])
+    assert np.isfinite(value) and np.all(np.isfinite(gradient))
+    assert np.all(gradient[0, 3] < 0) and np.all(gradient[0, 6] > 0)
+
+
+def test_a_step_against_the_gradient_of_the_structure_lowers_it(key):
+    hdr, noise = jax.random.uniform(key, (2, 1, 16, 16, 3))
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss(x):
+        return losses.structure(x, hdr, peak=1.0, domain="linear").sum()
+
+    stages = (0.6 * hdr + 0.4 * noise)[None]
+    before, gradient = loss(stages)
+    after, _ = loss(stages - 0.05 * gradient / jnp.abs(gradient).max())
+    assert after < before - 1e-3
+
+
+def test_wrong_options_of_the_structure_are_refused_with_a_remedy(stages, hdr):
+    for weight in (-0.1, 1.1, float("nan")):
+        with pytest.raises(UserError, match=r"structure weight is .*expected 0"):
+            losses.total(stages, hdr, hdr, peak=_PEAK, structure_weight=weight)
+    with pytest.raises(UserError, match=r"'log'.*'mu_law' or 'linear'"):
+        losses.total(stages, hdr, hdr, peak=_PEAK, domain="log")
+    stages, hdr = stages[..., :10, :], hdr[..., :10, :]
+    with pytest.raises(UserError, match=r"11 x 11.*16 x 10.*larger patches.* 0"):
+        _total(stages, hdr, hdr, peak=_PEAK, structure_weight=0.5)
 
 
 def test_perceptual_loss_weighs_the_layers_as_the_official_code(

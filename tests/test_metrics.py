@@ -87,6 +87,47 @@ def test_ssim_equals_scikit_image_on_batches_of_any_rank_and_peak(key):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_the_gradient_of_ssim_equals_that_of_dm_pix(key):
+    test, reference = jax.random.uniform(key, (2, 14, 19, 3))
+    ours = jax.jit(
+        jax.grad(lambda x: metrics.structural_similarity(x, reference, peak=1.0))
+    )
+    theirs = jax.jit(jax.grad(lambda x: dm_pix.ssim(x, reference, max_val=1.0)))
+    expected = np.asarray(theirs(test))
+    np.testing.assert_allclose(ours(test), expected, atol=1e-4 * abs(expected).max())
+
+
+def scikit_image_ssim(test, reference):
+    return skimage.metrics.structural_similarity(
+        *(np.asarray(x, float) for x in (test, reference)),
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        data_range=1,
+        channel_axis=2,
+    )
+
+
+@pytest.mark.parametrize("noise", [0.03, 0.3])
+def test_ssim_of_faint_noise_on_bright_light_equals_that_of_float64(key, noise):
+    # Means of squares have a spacing of 8 there, and the noise a square of 0.1.
+    level = jnp.array([1e4, 1e3, 5e3])
+    level = jnp.broadcast_to(level, (2, 24, 31, 3))
+    test, reference = level + noise * jax.random.normal(key, level.shape)
+    found = metrics.structural_similarity(test, reference, peak=1.0)
+    expected = scikit_image_ssim(test, reference)
+    assert 0.01 < expected < 0.9
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_ssim_of_a_step_between_dark_and_bright_equals_that_of_float64(key):
+    step = jnp.where(jnp.arange(31) < 15, 0.1, 1e5)[:, None]
+    step = jnp.broadcast_to(step, (2, 24, 31, 3))
+    test, reference = step + 0.1 * jax.random.normal(key, step.shape)
+    found = metrics.structural_similarity(test, reference, peak=1.0)
+    np.testing.assert_allclose(found, scikit_image_ssim(test, reference), atol=3e-3)
+
+
 @pytest.mark.parametrize("name", metrics.METRICS)
 def test_identical_images_score_perfectly_and_noise_scores_worse(name):
     metric = metrics.METRICS[name]
