@@ -7,6 +7,9 @@ from flax import linen as nn
 from jaxhdr.errors import UserError
 from jaxhdr.models import MODELS, create_model
 
+# Where there is one, the backbone that does not take half a gigabyte.
+SMALL = {"sparam": {"backbone": "compact"}, "sparam_lstm": {"backbone": "compact"}}
+
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("shape", [(1, 9, 14), (3, 5, 4)], ids=str)
@@ -25,7 +28,9 @@ def test_every_model_returns_stages_of_the_input_shape_in_float32(name, shape):
 def test_every_model_returns_finite_radiance_at_initialisation(name):
     encoded = np.random.default_rng(0).random((1, 8, 8, 3), np.float32)
     run = jax.jit(
-        create_model(name).init_with_output,  # compiled for one call: in a hurry
+        create_model(
+            name, **SMALL.get(name, {})
+        ).init_with_output,  # compiled for one call: in a hurry
         compiler_options={"xla_backend_optimization_level": 0},
     )
     stages, _ = run(jax.random.key(0), jnp.asarray(encoded))
@@ -36,6 +41,21 @@ def test_every_model_returns_finite_radiance_at_initialisation(name):
 def test_every_model_states_its_receptive_radius(name):
     radius = create_model(name).receptive_radius
     assert isinstance(radius, int) and radius >= 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_can_be_given_the_context_of_its_own_image(name):
+    model = create_model(name, **SMALL.get(name, {}))
+    encoded = jnp.full((2, 5, 4, 3), 0.5)
+
+    def both(key):
+        stages, variables = model.init_with_output(key, encoded)
+        context = model.apply(variables, encoded, method="context")
+        return stages, model.apply(variables, encoded, context), context
+
+    alone, with_context, context = jax.eval_shape(both, jax.random.key(0))
+    assert with_context.shape == alone.shape
+    assert all(len(leaf) == 2 for leaf in jax.tree.leaves(context))
 
 
 @pytest.mark.parametrize("name", MODELS)

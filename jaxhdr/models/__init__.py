@@ -3,7 +3,13 @@
 `model.apply({"params": params}, encoded)` takes display-encoded images
 `(b, h, w, 3)` in [0, 1] and returns linear HDR `stages` `(stages, b, h, w, 3)`, the
 last of which is the answer. `model.receptive_radius` is the number of pixels to each
-side of an output pixel that can change it.
+side of an output pixel that can change it, beside the whole image's context.
+
+`model.apply(variables, encoded, method="context")` returns what a part of the image
+needs to know of the whole (histograms, curve parameters), as a pytree whose leaves
+have a batch axis first, or None. `model.apply(variables, part, context)` then equals
+that part of the whole result, up to the receptive radius. Without a context the given
+image is the whole. Dropout is active only under an rng called "dropout".
 """
 
 from typing import Any
@@ -12,8 +18,14 @@ from flax import linen as nn
 
 from jaxhdr.errors import UserError
 from jaxhdr.models.fhdr import FHDR
+from jaxhdr.models.sparam import SParam
+from jaxhdr.models.sparam_lstm import SParamLSTM
 
-MODELS: dict[str, type[nn.Module]] = {"fhdr": FHDR}
+MODELS: dict[str, type[nn.Module]] = {
+    "fhdr": FHDR,
+    "sparam": SParam,
+    "sparam_lstm": SParamLSTM,
+}
 
 
 def create_model(name: str, **fields: Any) -> nn.Module:

@@ -245,9 +245,12 @@ class FHDR(nn.Module):
         """Pixels to each side of an output pixel that can change it."""
         return _INPUT_RADIUS + self.num_iterations * _ITERATION_RADIUS + _OUTPUT_RADIUS
 
+    def context(self, encoded: Float[Array, "b h w 3"]) -> None:
+        """Returns None: a pixel needs only what is within the receptive radius."""
+
     @nn.compact
     def __call__(
-        self, encoded: Float[Array, "b h w 3"]
+        self, encoded: Float[Array, "b h w 3"], context: None = None
     ) -> Float[Array, "stages b h w 3"]:
         """Returns one HDR estimate per iteration, the last is the answer."""
         kernel_init = nn.initializers.variance_scaling(

@@ -1,4 +1,4 @@
-"""VGG networks: the VGG19 features that the perceptual loss compares.
+"""VGG networks: VGG19's features for the perceptual loss, VGG16's as a backbone.
 
 Simonyan and Zisserman (2015), "Very Deep Convolutional Networks for Large-Scale Image
 Recognition", table 1: blocks of 3x3 convolutions with zero padding and ReLU, between
@@ -22,7 +22,29 @@ Features = Float[Array, "b _ _ _"]
 _WIDTHS = (64, 128, 256, 512, 512)  # table 1, block by block
 # Configuration E has depths (2, 2, 4, 4, 4); what follows relu5_1 is not used.
 _VGG19_DEPTHS = (2, 2, 4, 4, 1)
+_VGG16_DEPTHS = (2, 2, 3, 3, 3)  # configuration D
 _SMALLEST = 2 ** (len(_VGG19_DEPTHS) - 1)  # one pixel is left after the last pooling
+
+
+class VGG16(nn.Module):
+    """The 13 convolutions of VGG16, without the pooling after the last of them."""
+
+    @nn.compact
+    def __call__(self, x: Features) -> Features:
+        for block, (depth, width) in enumerate(
+            zip(_VGG16_DEPTHS, _WIDTHS, strict=True), 1
+        ):
+            if block > 1:
+                x = nn.max_pool(x, (2, 2), strides=(2, 2))
+            for layer in range(1, depth + 1):
+                convolution = nn.Conv(
+                    width,
+                    (3, 3),
+                    kernel_init=nn.initializers.he_normal(),
+                    name=f"conv{block}_{layer}",
+                )
+                x = nn.relu(convolution(x))
+        return x
 
 
 def vgg19_features(
@@ -61,15 +83,33 @@ def vgg19_params(state: Mapping[str, np.ndarray]) -> dict[str, dict[str, jax.Arr
     Raises:
       UserError: an array is missing or has another shape.
     """
+    return _from_torchvision(state, _VGG19_DEPTHS, network="vgg19")
+
+
+def vgg16_params(state: Mapping[str, np.ndarray]) -> dict[str, dict[str, jax.Array]]:
+    """Returns parameters of `VGG16` from a state dict of torchvision's vgg16.
+
+    Without conv1_1, whose input here is not a photograph alone.
+
+    Raises:
+      UserError: an array is missing or has another shape.
+    """
+    params = _from_torchvision(state, _VGG16_DEPTHS, network="vgg16")
+    del params["conv1_1"]
+    return params
+
+
+def _from_torchvision(
+    state: Mapping[str, np.ndarray], depths: tuple[int, ...], *, network: str
+) -> dict[str, dict[str, jax.Array]]:
     params = {}
     inputs = 3
-    for name, source, outputs in _torchvision_layers(_VGG19_DEPTHS):
-        weight = _checked(state, f"{source}.weight", (outputs, inputs, 3, 3))
+    for name, source, outputs in _torchvision_layers(depths):
+        weight = _checked(state, f"{source}.weight", (outputs, inputs, 3, 3), network)
+        bias = _checked(state, f"{source}.bias", (outputs,), network)
         params[name] = {
             "kernel": jnp.asarray(weight.transpose(2, 3, 1, 0), jnp.float32),
-            "bias": jnp.asarray(
-                _checked(state, f"{source}.bias", (outputs,)), jnp.float32
-            ),
+            "bias": jnp.asarray(bias, jnp.float32),
         }
         inputs = outputs
     return params
@@ -100,16 +140,16 @@ def _torchvision_layers(depths: tuple[int, ...]) -> Iterator[tuple[str, str, int
 
 
 def _checked(
-    state: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...]
+    state: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], network: str
 ) -> np.ndarray:
     if name not in state:
         raise UserError(
             f"no {name!r} among the weights (they have {sorted(state)[:4]}, ...): "
-            "expected a state dict of torchvision's vgg19"
+            f"expected a state dict of torchvision's {network}"
         )
     if state[name].shape != shape:
         raise UserError(
             f"{name!r} has shape {state[name].shape}, expected {shape}: these are not "
-            "the weights of torchvision's vgg19"
+            f"the weights of torchvision's {network}"
         )
     return state[name]

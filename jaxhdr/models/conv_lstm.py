@@ -1,0 +1,238 @@
+"""ConvLSTM-Net: reads the region maps from bright to dark and decodes them to HDR.
+
+Oh, Shin, Hong (2021), section 2.2 and Fig. 6: two convolutional LSTM layers (Shi et
+al. 2015, "Convolutional LSTM Network", equation 3) read one region map a step beside
+the pseudo-HDR; the decoder of FSRCNN (Dong et al. 2016) turns the last hidden state
+into the image. There is no down- or upsampling. Radiance is linear and in the scale of
+the pseudo-HDR; hidden states start at zero in every call.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from jaxhdr import color
+from jaxhdr.errors import UserError
+from jaxhdr.models.convolution import Convolution
+
+ENCODER_WIDTHS = (64, 6)  # section 2.2: Conv(3, 64, 6), Conv(3, 6, 64)
+# Section 2.2: (kernel size, width) of the decoder before its deconvolution.
+DECODER_LAYERS = ((5, 64), (1, 12), (3, 12), (3, 12), (3, 12), (3, 12), (1, 64))
+DECONVOLUTION_SIZE = 9  # section 2.2
+
+HEADS = ("relu", "residual")
+LOOPS = ("unrolled", "rolled")
+
+Features = Float[Array, "b h w _"]
+State = tuple[Features, Features]
+
+
+class ConvLSTMCell(nn.Module):
+    """One step of a convolutional LSTM layer; the gates are one convolution.
+
+    Attributes:
+      features: width of the cell and of the hidden state.
+      peepholes: let the gates see the cell through one weight per channel.
+      forget_bias: added to the forget gate, so that at the start of training what was
+        read is kept (Jozefowicz, Zaremba, Sutskever 2015, section 5).
+    """
+
+    features: int
+    peepholes: bool = False
+    forget_bias: float = 1.0
+
+    @nn.compact
+    def __call__(self, state: State, x: Features) -> tuple[State, Features]:
+        cell, hidden = state
+        gates = Convolution(4 * self.features, name="gates")(
+            jnp.concatenate([x, hidden], axis=-1)
+        )
+        write, forget, candidate, output = jnp.split(gates, 4, axis=-1)
+        write = nn.sigmoid(write + self._peep("peep_write", cell))
+        forget = nn.sigmoid(forget + self.forget_bias + self._peep("peep_forget", cell))
+        cell = forget * cell + write * jnp.tanh(candidate)
+        output = nn.sigmoid(output + self._peep("peep_output", cell))
+        hidden = output * jnp.tanh(cell)
+        return (cell, hidden), hidden
+
+    def _peep(self, name: str, cell: Features) -> Features | float:
+        if not self.peepholes:
+            return 0.0
+        weight = self.param(name, nn.initializers.zeros, (self.features,))
+        return weight[None, None, None] * cell
+
+
+class _Step(nn.Module):
+    """All layers read one input."""
+
+    peepholes: bool
+    forget_bias: float
+
+    @nn.compact
+    def __call__(
+        self, states: tuple[State, ...], x: Features
+    ) -> tuple[tuple[State, ...], None]:
+        after = []
+        for i, (width, state) in enumerate(zip(ENCODER_WIDTHS, states, strict=True), 1):
+            layer = ConvLSTMCell(
+                width, self.peepholes, self.forget_bias, name=f"layer_{i}"
+            )
+            state, x = layer(state, x)
+            after.append(state)
+        return tuple(after), None
+
+
+class PReLU(nn.Module):
+    """max(x, slope x) with a learned slope, one for all channels or one for each.
+
+    He et al. (2015), "Delving Deep into Rectifiers", for the rule and its start, 0.25.
+    """
+
+    shared: bool = False
+
+    @nn.compact
+    def __call__(self, x: Features) -> Features:
+        shape = (1,) if self.shared else (x.shape[-1],)
+        slope = self.param("slope", nn.initializers.constant(0.25), shape)
+        return jnp.where(x >= 0, x, slope[None, None, None] * x)
+
+
+class Decoder(nn.Module):
+    """FSRCNN with stride 1: its result has the size of its input."""
+
+    shared_prelu: bool
+    last_kernel_init: Any
+    last_bias: float
+
+    @nn.compact
+    def __call__(self, x: Features) -> Float[Array, "b h w 3"]:
+        for i, (size, width) in enumerate(DECODER_LAYERS, 1):
+            x = Convolution(
+                width,
+                size,
+                kernel_init=nn.initializers.he_normal(),
+                name=f"convolution_{i}",
+            )(x)
+            x = PReLU(self.shared_prelu, name=f"prelu_{i}")(x)
+        # With a stride of 1 a transposed convolution is a convolution.
+        return Convolution(
+            3,
+            DECONVOLUTION_SIZE,
+            kernel_init=self.last_kernel_init,
+            bias_init=nn.initializers.constant(self.last_bias),
+            name="deconvolution",
+        )(x)
+
+
+class ConvLSTMNet(nn.Module):
+    """ConvLSTM-Net; 208,743 parameters and those of the PReLUs (188, shared 7).
+
+    Sows `live_output`, the share of outputs that the head does not cut off.
+
+    Attributes:
+      peepholes: as in `ConvLSTMCell`; the paper does not say. Without by default.
+      shared_prelu: one slope per layer instead of one per channel; the paper does not
+        say. Per channel by default, as FSRCNN.
+      forget_bias: as in `ConvLSTMCell`.
+      head: what the decoder predicts.
+        `relu`: radiance, through the final ReLU (the paper). It starts at 0.5, the
+        mean of scale `mean_half`, and passes the gradient also where it cuts off, so
+        an output that died comes back.
+        `residual`: a correction of the mu-law code of the pseudo-HDR, zero at the
+        start, so that training starts at the pseudo-HDR. The layers read that code
+        too: radiance is unbounded and would saturate the gates.
+      peak: for `residual`, the radiance of code 1, and so the largest result.
+      loop: how the steps run; parameters and results are the same.
+        `unrolled`: `nn.scan`, all steps compiled in line. XLA's CPU backend computes
+        the gradients of convolutions inside a loop many times slower.
+        `rolled`: `nn.scan`, one step compiled once; compiles faster.
+      remat: recompute each step in the backward pass instead of storing it.
+    """
+
+    peepholes: bool = False
+    shared_prelu: bool = False
+    forget_bias: float = 1.0
+    head: str = "relu"
+    peak: float = 64.0
+    loop: str = "unrolled"
+    remat: bool = False
+
+    @nn.compact
+    def __call__(
+        self,
+        pseudo_hdr: Float[Array, "b h w 3"],
+        region_maps: Float[Array, "regions b h w 3"],
+    ) -> Float[Array, "b h w 3"]:
+        residual = self.head == "residual"
+        code = pseudo_hdr
+        if residual:
+            scaled = color.clip_straight_through(pseudo_hdr / self.peak)
+            code = color.mu_law(scaled)
+        features = self._encode(code, region_maps)
+        decoder = Decoder(
+            self.shared_prelu,
+            nn.initializers.zeros if residual else nn.initializers.lecun_normal(),
+            0.0 if residual else 0.5,
+            name="decoder",
+        )
+        output = decoder(features)
+        if residual:
+            output = output + code
+        self.sow("intermediates", "live_output", (output > 0).mean())
+        if not residual:
+            return relu_straight_through(output)
+        return self.peak * color.inverse_mu_law(color.clip_straight_through(output))
+
+    def _encode(
+        self,
+        code: Float[Array, "b h w 3"],
+        region_maps: Float[Array, "regions b h w 3"],
+    ) -> Features:
+        """Returns the last hidden state of the last layer."""
+        num_regions = len(region_maps)
+        repeated = jnp.broadcast_to(code[None], region_maps.shape)
+        inputs = jnp.concatenate([repeated, region_maps], axis=-1)
+        states = tuple(
+            (jnp.zeros((*code.shape[:3], width)),) * 2 for width in ENCODER_WIDTHS
+        )
+        body = nn.remat(_Step, prevent_cse=False) if self.remat else _Step
+        if num_regions == 1:
+            # A scan of one step gains nothing, and its gradient is slow on the CPU.
+            step = body(self.peepholes, self.forget_bias, name="encoder")
+            return step(states, inputs[0])[0][-1][1]
+        scan = nn.scan(
+            body,
+            variable_broadcast="params",
+            split_rngs={"params": False},
+            unroll=num_regions if self.loop == "unrolled" else 1,
+        )
+        step = scan(self.peepholes, self.forget_bias, name="encoder")
+        return step(states, inputs)[0][-1][1]
+
+
+@jax.custom_jvp
+def relu_straight_through(x: Features) -> Features:
+    """Returns max(x, 0) with the gradient of `x` itself."""
+    return jnp.maximum(x, 0.0)
+
+
+@relu_straight_through.defjvp
+def _relu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    return relu_straight_through(*primals), tangents[0]
+
+
+def check_options(*, head: str, loop: str, peak: float) -> None:
+    """Checks what a configuration says of the network.
+
+    Raises:
+      UserError: an option has no such value.
+    """
+    if head not in HEADS:
+        raise UserError(f"head is {head!r}; expected one of {HEADS}")
+    if loop not in LOOPS:
+        raise UserError(f"loop is {loop!r}; expected one of {LOOPS}")
+    if not isinstance(peak, int | float) or not 0 < peak < float("inf"):
+        raise UserError(f"peak is {peak!r}; expected a positive number")

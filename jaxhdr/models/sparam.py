@@ -1,0 +1,182 @@
+"""SParam-Net: a network that estimates an image's inverse tone-mapping curve.
+
+Oh, Shin, Hong (2021), "Use of Local Region Maps on Convolutional LSTM for Single-Image
+HDR Reconstruction", section 2.1 and Fig. 5. Input: `encoded` in [0, 1]; output: one
+stage, the pseudo-HDR, that is the photograph through the S-curve with the estimated
+parameters, in the scale of the training data. The network sees the whole image at
+256 x 256 pixels with its region maps; the curve is applied at full resolution.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from jaxhdr import regions, scurve
+from jaxhdr.errors import UserError
+from jaxhdr.models.vgg import VGG16
+
+SIDE = 256  # section 2.1
+_POOLED_SIDE = 7  # section 2.1
+_HIDDEN = 4096  # section 2.1
+_NUM_PARAMETERS = 4  # L'max, Rwhite, Gwhite, Bwhite
+
+# Of the compact network: widths that take 0.56 million parameters and little time.
+_COMPACT_WIDTHS = (16, 32, 64, 96, 128, 192)
+_COMPACT_HIDDEN = 256
+
+# Parameters of the curve stay between 1 / bound and bound.
+_BOUND = 1e4
+
+BACKBONES = ("vgg16", "compact")
+POSITIVE = ("exponential", "softplus")
+
+
+class Context(NamedTuple):
+    """What a part of an image needs to know of the whole."""
+
+    curve: scurve.Curve
+    edges: Float[Array, "b edges 3"]
+    """Of the region maps, from `regions.histogram_edges`."""
+
+
+class SParam(nn.Module):
+    """SParam-Net; 134,285,572 parameters with five regions and the paper's backbone.
+
+    Attributes:
+      num_regions: N, region maps per colour channel that the network sees.
+      backbone: what looks at the image.
+        `vgg16`: the paper's, 13 convolutions with four poolings, adaptive average
+        pooling to 7 x 7 and two layers of 4096.
+        `compact`: six convolutions with five poolings, the mean and the maximum of
+        each feature, and two layers of 256: small enough to ship.
+      positive: how four unbounded outputs become positive parameters; zero becomes 1,
+        and all 1 is the identity curve, at which training starts.
+        `exponential`: exp, bent to stay within 1e-4 and 1e4. Whites and maxima span
+        decades, and equal steps of the output are equal ratios at any size.
+        `softplus`: grows linearly, without an upper bound.
+      dropout_rate: after each of the two hidden layers.
+    """
+
+    num_regions: int = 5
+    backbone: str = "vgg16"
+    positive: str = "exponential"
+    dropout_rate: float = 0.5
+
+    def __post_init__(self):
+        if self.backbone not in BACKBONES:
+            raise UserError(
+                f"backbone is {self.backbone!r}; expected one of {BACKBONES}"
+            )
+        if self.positive not in POSITIVE:
+            raise UserError(
+                f"positive is {self.positive!r}; expected one of {POSITIVE}"
+            )
+        if type(self.num_regions) is not int or self.num_regions < 1:
+            raise UserError(
+                f"num_regions is {self.num_regions!r}; expected an integer of at least "
+                "1"
+            )
+        if not 0 <= self.dropout_rate < 1:
+            raise UserError(
+                f"dropout_rate is {self.dropout_rate!r}; expected a number from 0 to "
+                "below 1"
+            )
+        super().__post_init__()
+
+    @property
+    def receptive_radius(self) -> int:
+        """Pixels to each side of an output pixel that can change it."""
+        return 0
+
+    @nn.compact
+    def context(self, encoded: Float[Array, "b h w 3"]) -> Context:
+        """Returns the curve and the edges of the regions of whole images."""
+        small = _shrink(encoded)
+        edges = regions.histogram_edges(small, num_regions=self.num_regions)
+        maps = regions.region_maps(small, edges)
+        x = jnp.concatenate([small, *maps], axis=-1)
+        if self.backbone == "vgg16":
+            x = adaptive_average_pool(VGG16(name="features")(x), _POOLED_SIDE)
+            x, hidden = x.reshape(len(x), -1), _HIDDEN
+        else:
+            x, hidden = CompactFeatures(name="features")(x), _COMPACT_HIDDEN
+        dropout = nn.Dropout(
+            self.dropout_rate, deterministic=not self.has_rng("dropout")
+        )
+        for i in (1, 2):
+            x = dropout(nn.relu(nn.Dense(hidden, name=f"dense_{i}")(x)))
+        last = nn.Dense(
+            _NUM_PARAMETERS, kernel_init=nn.initializers.zeros, name="dense_3"
+        )
+        values = _to_positive(last(x), self.positive)
+        curve = scurve.Curve(maximum=values[:, 0], white=values[:, 1:])
+        return Context(
+            curve, regions.histogram_edges(encoded, num_regions=self.num_regions)
+        )
+
+    def __call__(
+        self, encoded: Float[Array, "b h w 3"], context: Context | None = None
+    ) -> Float[Array, "1 b h w 3"]:
+        """Returns the pseudo-HDR as the only stage."""
+        if context is None:
+            context = self.context(encoded)
+        return scurve.expand(encoded, context.curve)[None]
+
+
+class CompactFeatures(nn.Module):
+    """Mean and maximum over the image of the features of six convolutions."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w _"]) -> Float[Array, "b _"]:
+        for i, width in enumerate(_COMPACT_WIDTHS, 1):
+            if i > 1:
+                x = nn.max_pool(x, (2, 2), strides=(2, 2))
+            convolution = nn.Conv(
+                width,
+                (3, 3),
+                kernel_init=nn.initializers.he_normal(),
+                name=f"convolution_{i}",
+            )
+            x = nn.relu(convolution(x))
+        return jnp.concatenate([x.mean((1, 2)), x.max((1, 2))], axis=-1)
+
+
+def adaptive_average_pool(
+    x: Float[Array, "b _ _ c"], side: int
+) -> Float[Array, "b side side c"]:
+    """Returns the means over side x side windows that cover the image.
+
+    As PyTorch's AdaptiveAvgPool2d: along an axis of n, window i reaches from
+    floor(i n / side) to ceil((i + 1) n / side), so that neighbours may overlap and
+    any size has a result.
+    """
+    rows, columns = (_window_weights(n, side) for n in x.shape[1:3])
+    return jnp.einsum("ih,jw,bhwc->bijc", rows, columns, x)
+
+
+def _window_weights(length: int, side: int) -> Float[np.ndarray, "side length"]:
+    weights = np.zeros((side, length), np.float32)
+    for i in range(side):
+        start, stop = i * length // side, -(-(i + 1) * length // side)
+        weights[i, start:stop] = 1 / (stop - start)
+    return weights
+
+
+def _shrink(encoded: Float[Array, "b h w 3"]) -> Float[Array, "b 256 256 3"]:
+    batch, height, width, channels = encoded.shape
+    if (height, width) == (SIDE, SIDE):
+        return encoded
+    small = jax.image.resize(encoded, (batch, SIDE, SIDE, channels), "linear")
+    return jnp.clip(small, 0.0, 1.0)  # rounding may leave the range
+
+
+def _to_positive(x: Float[Array, "b n"], kind: str) -> Float[Array, "b n"]:
+    if kind == "softplus":
+        return jax.nn.softplus(x + math.log(math.e - 1))
+    bound = math.log(_BOUND)
+    return jnp.exp(bound * jnp.tanh(x / bound))

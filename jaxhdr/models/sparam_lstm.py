@@ -1,0 +1,89 @@
+"""SParam-Net and ConvLSTM-Net together (Oh, Shin, Hong 2021, Fig. 1).
+
+Input: `encoded` in [0, 1]; output: two stages, the pseudo-HDR of SParam-Net and the
+HDR of ConvLSTM-Net, linear radiance in the scale of the training data.
+"""
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from jaxhdr import regions
+from jaxhdr.models import conv_lstm
+from jaxhdr.models.sparam import Context, SParam
+
+# Pixels to each side that the decoder sees: half of each kernel.
+_DECODER_RADIUS = (
+    sum(size // 2 for size, _ in conv_lstm.DECODER_LAYERS)
+    + conv_lstm.DECONVOLUTION_SIZE // 2
+)
+
+
+class SParamLSTM(nn.Module):
+    """The whole system: 134,494,503 parameters with the paper's backbone.
+
+    Attributes:
+      num_regions: N, the steps of the recurrence.
+      backbone: as in `SParam`.
+      positive: as in `SParam`.
+      dropout_rate: as in `SParam`.
+      peepholes: as in `ConvLSTMNet`.
+      shared_prelu: as in `ConvLSTMNet`.
+      forget_bias: as in `ConvLSTMNet`.
+      head: as in `ConvLSTMNet`.
+      peak: as in `ConvLSTMNet`.
+      loop: as in `ConvLSTMNet`.
+      remat: as in `ConvLSTMNet`.
+    """
+
+    num_regions: int = 5
+    backbone: str = "vgg16"
+    positive: str = "exponential"
+    dropout_rate: float = 0.5
+    peepholes: bool = False
+    shared_prelu: bool = False
+    forget_bias: float = 1.0
+    head: str = "relu"
+    peak: float = 64.0
+    loop: str = "unrolled"
+    remat: bool = False
+
+    def __post_init__(self):
+        conv_lstm.check_options(head=self.head, loop=self.loop, peak=self.peak)
+        super().__post_init__()
+
+    def setup(self):
+        self.sparam = SParam(
+            self.num_regions, self.backbone, self.positive, self.dropout_rate
+        )
+        self.conv_lstm = conv_lstm.ConvLSTMNet(
+            peepholes=self.peepholes,
+            shared_prelu=self.shared_prelu,
+            forget_bias=self.forget_bias,
+            head=self.head,
+            peak=self.peak,
+            loop=self.loop,
+            remat=self.remat,
+        )
+
+    @property
+    def receptive_radius(self) -> int:
+        """Pixels to each side of an output pixel that can change it.
+
+        What the first step reads passes one convolution a step and one more layer.
+        """
+        return self.num_regions + 1 + _DECODER_RADIUS
+
+    def context(self, encoded: Float[Array, "b h w 3"]) -> Context:
+        """Returns the curve and the edges of the regions of whole images."""
+        return self.sparam.context(encoded)
+
+    def __call__(
+        self, encoded: Float[Array, "b h w 3"], context: Context | None = None
+    ) -> Float[Array, "2 b h w 3"]:
+        """Returns the pseudo-HDR and the HDR, which is the answer."""
+        if context is None:
+            context = self.context(encoded)
+        pseudo_hdr = self.sparam(encoded, context)[0]
+        maps = regions.region_maps(encoded, context.edges)
+        return jnp.stack([pseudo_hdr, self.conv_lstm(pseudo_hdr, maps)])
