@@ -2,8 +2,10 @@
 
 One row per image and method: every stage of the model, and the linearised input (the
 photograph through the inverse sRGB curve), the baseline that a reconstruction has to
-beat. Estimates and truth are in scale `ldr_white` and are not aligned. Images are read,
-estimated and scored one by one, so memory does not grow with their number.
+beat. Truth and estimates are in scale `ldr_white`: those of a model in another scale
+are aligned to the photograph, as in a reconstruction, and no estimate to the truth.
+Images are read, estimated and scored one by one, so memory does not grow with their
+number.
 """
 
 import functools
@@ -16,13 +18,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from jaxtyping import Array, Float
 from tqdm import tqdm
 
 import jaxhdr
-from jaxhdr import camera, checkpoints, color, data, models
+from jaxhdr import alignment, camera, checkpoints, color, data, models
 from jaxhdr.errors import UserError
 from jaxhdr.metrics import METRICS, Metric
+from jaxhdr.pretrained import trained_scale
 from jaxhdr.reports import Report, Row, mean_scores, write_report
 
 __all__ = [
@@ -31,6 +35,7 @@ __all__ = [
     "evaluate",
     "evaluate_workdir",
     "mean_scores",
+    "predictor",
     "score",
     "validation_examples",
 ]
@@ -70,6 +75,38 @@ def score(
     )
 
 
+def predictor(
+    model: nn.Module, params: Any, *, scale: str = "ldr_white"
+) -> Callable[[Array], Array]:
+    """Returns predict(encoded): the stages of whole images, in scale `ldr_white`.
+
+    It compiles once per size of image and model, whatever the parameters.
+
+    Args:
+        model: under the contract of `jaxhdr.models`.
+        params: of the model.
+        scale: of the model's output; other than `ldr_white` it is aligned.
+    """
+
+    def predict(encoded: Float[Array, "b h w 3"]) -> Float[Array, "stages b h w 3"]:
+        stages = _apply(params, encoded, model=model)
+        if not alignment.sentence(scale):
+            return stages
+        images = zip(np.asarray(stages).swapaxes(0, 1), encoded, strict=True)
+        factors = [
+            alignment.factors(estimates, np.asarray(image), scale=scale)
+            for estimates, image in images
+        ]
+        return stages * np.stack(factors, axis=1)[..., None, None, None]
+
+    return predict
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _apply(params: Any, encoded: Array, *, model: Any) -> Array:
+    return model.apply({"params": params}, encoded)
+
+
 def evaluate(
     predict: Callable[[Array], Array],
     images: Iterable[Example],
@@ -78,7 +115,8 @@ def evaluate(
     """Yields one row per image and method, the baseline first.
 
     Args:
-        predict: maps encoded images (b, h, w, 3) to stages (stages, b, h, w, 3).
+        predict: maps encoded images (b, h, w, 3) to stages (stages, b, h, w, 3) in
+            scale `ldr_white`, as `predictor` does.
         images: may be any iterator; it is read one image at a time.
         metrics: the columns.
 
@@ -161,14 +199,14 @@ def evaluate_workdir(
             written.
     """
     step, params, config = checkpoints.load_trained(workdir, step=step)
-    apply = jax.jit(models.create_model(**config["model"]).apply)
+    model = models.create_model(**config["model"])
     total = len(_validation_source(config, data_dir))
     examples = validation_examples(config, num_images=num_images, data_dir=data_dir)
     progress = tqdm(
         examples, total=min(num_images or total, total), unit="image", disable=None
     )
     metrics = tuple(METRICS.values())
-    predict = functools.partial(apply, {"params": params})
+    predict = predictor(model, jax.device_put(params), scale=trained_scale(config))
     # iter(): type checkers peek into what has a length, which would start it twice.
     rows = list(evaluate(predict, iter(progress), metrics))
     if not rows:
@@ -188,7 +226,7 @@ def _protocol(config: Mapping[str, Any], step: int) -> dict[str, Any]:
         "data": config["data"]["name"],
         "split": config["data"]["validation_split"],
         "scale": "ldr_white",
-        "alignment": "none",
+        "alignment": alignment.sentence(trained_scale(config)) or "none",
         "camera_seed": config["eval"]["seed"],
         "camera": dict(config["camera"]),
         "camera_curves": config.get("camera_curves", ""),

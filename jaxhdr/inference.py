@@ -1,17 +1,18 @@
 """Reconstruction of whole photographs of any size, in bounded memory.
 
 Input: `encoded` images, as arrays or as files. Output: `hdr`, float32 (h, w, 3), in
-the scale of the model: `ldr_white` for shipped and trained ones.
+scale `ldr_white`; estimates of a model without that scale are aligned to it.
 
-An image larger than a tile is cut into tiles of one shape. Each overlaps its
-neighbours by the model's receptive radius, so the result is that of the whole image;
-at the border of the image a tile ends exactly there, because the network pads.
+What a model needs to know of the whole image, its context, is computed first. An image
+larger than a tile is then cut into tiles that overlap by the model's receptive radius,
+so the result is that of the whole image.
 """
 
+import contextlib
 import functools
 import itertools
-import math
 import os
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -21,69 +22,40 @@ import tqdm
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import image_io
+from jaxhdr import alignment, image_io
 from jaxhdr.errors import UserError
 from jaxhdr.pretrained import Pretrained, StrPath, load_pretrained
+from jaxhdr.tiling import Span, tile_layout
 
 DEFAULT_TILE: Final = 768
 """Side of a tile in pixels."""
 
-# Tile sides are multiples of it, so that images of many sizes share compiled shapes.
-_ROUNDING: Final = 64
-
 ImageLike = StrPath | np.ndarray | jax.Array
 
 
-class Span(NamedTuple):
-    """One tile along one axis: what the network sees, and what is kept of it."""
+class Details(NamedTuple):
+    """A reconstruction with what led to it."""
 
-    start: int
-    stop: int
-    keep_start: int
-    keep_stop: int
-
-
-def tile_layout(length: int, tile: int, halo: int) -> list[Span]:
-    """Returns tiles of equal size, at most `tile`, whose kept parts cover `length`.
-
-    Kept pixels are at least `halo` away from a tile's side, unless that side is the
-    image's own.
-
-    Raises:
-      UserError: nothing of a tile would be kept.
-    """
-    if length <= tile:
-        return [Span(0, length, 0, length)]
-    if tile <= 2 * halo:
-        raise UserError(
-            f"tile is {tile}; expected more than {2 * halo} pixels, twice what this "
-            "model sees to each side"
-        )
-    count = math.ceil((length - 2 * halo) / (tile - 2 * halo))
-    smallest = math.ceil((length - 2 * halo) / count) + 2 * halo
-    size = min(tile, math.ceil(smallest / _ROUNDING) * _ROUNDING)
-    step = size - 2 * halo
-    count = math.ceil((length - 2 * halo) / step)
-    starts = [min(i * step, length - size) for i in range(count)]
-    cuts = [0, *(start + size - halo for start in starts[:-1]), length]
-    return [
-        Span(start, start + size, keep_start, keep_stop)
-        for start, (keep_start, keep_stop) in zip(
-            starts, itertools.pairwise(cuts), strict=True
-        )
-    ]
+    encoded: Float[np.ndarray, "h w 3"]
+    stages: Float[np.ndarray, "stages h w 3"]
+    """All estimates of the model in scale `ldr_white`; the last is the answer."""
+    context: Any
+    """What the model knew of the whole image, in its own scale; None for most."""
+    factors: Float[np.ndarray, " stages"]
+    """What aligned each stage: 1 for a model whose own scale is `ldr_white`."""
 
 
 class Reconstructor:
     """Reconstructs many images with one model.
 
     It compiles once per shape of tile; an image smaller than a tile is a shape of its
-    own, as padding it would change its borders. Nothing is kept from one image to the
-    next.
+    own, as padding it would change its borders, and so is every image for a model with
+    a context. Nothing is kept from one image to the next.
 
     Attributes:
       label: which weights these are, with a hash or a step.
-      scale: unit of the results.
+      scale: unit of the results, always `ldr_white`.
+      alignment: how results were brought to it; "" if the model's own scale is that.
     """
 
     def __init__(
@@ -107,9 +79,12 @@ class Reconstructor:
         if not isinstance(model, Pretrained):
             model = load_pretrained(model)
         self.label = model.label
-        self.scale = model.scale
+        self.scale = alignment.TARGET
+        self.alignment = alignment.sentence(model.scale)
+        self._own_scale = model.scale
         self._model = model.model
         self._params = model.params
+        self._has_context = _has_context(model)
         self._progress = progress
         self._tile = tile
         self._halo: int = model.model.receptive_radius  # pyright: ignore
@@ -126,49 +101,64 @@ class Reconstructor:
         Raises:
           UserError: the image cannot be used, or the memory does not suffice.
         """
-        return self._run(_last_stage, to_encoded(image))
+        return self._run(_last_stage, to_encoded(image)).stages[0]
 
     def stages(self, image: ImageLike) -> Float[np.ndarray, "stages h w 3"]:
         """Returns all estimates of the model; the last is the answer.
+
+        Without a scale of its own, each is aligned on its own.
+
+        Raises:
+          UserError: as for a call.
+        """
+        return self.details(image).stages
+
+    def details(self, image: ImageLike) -> Details:
+        """Returns all estimates, and what they were made with.
 
         Raises:
           UserError: as for a call.
         """
         return self._run(_all_stages, to_encoded(image))
 
-    def _run(
-        self, function: Any, encoded: Float[np.ndarray, "h w 3"]
-    ) -> Float[np.ndarray, "*stages h w 3"]:
+    def _run(self, function: Any, encoded: Float[np.ndarray, "h w 3"]) -> Details:
+        context = self._context(encoded)
+        stages = self._tiles(function, encoded, context)
+        factors = alignment.factors(stages, encoded, scale=self._own_scale)
+        if self.alignment:
+            stages *= factors[:, None, None, None]
+        return Details(encoded, stages, context, factors)
+
+    def _context(self, encoded: Float[np.ndarray, "h w 3"]) -> Any:
+        if not self._has_context:
+            return None
+        with _memory_errors(encoded, "pass a smaller image"):
+            context = _whole_context(self._params, encoded[None], model=self._model)
+            return jax.block_until_ready(context)
+
+    def _tiles(
+        self, function: Any, encoded: Float[np.ndarray, "h w 3"], context: Any
+    ) -> Float[np.ndarray, "stages h w 3"]:
         rows, columns = (
             tile_layout(n, n if self._tile is None else self._tile, self._halo)
             for n in encoded.shape[:2]
         )
         tiles = list(itertools.product(rows, columns))
         disable = None if self._progress else True
+        advice = f"pass a smaller tile, of more than {2 * self._halo}"
         result = None
         for row, column in tqdm.tqdm(tiles, unit="tile", leave=False, disable=disable):
             seen = encoded[row.start : row.stop, column.start : column.stop]
-            output = self._apply(function, seen)
+            with _memory_errors(seen, advice):
+                output = np.asarray(
+                    function(self._params, seen[None], context, model=self._model)
+                )
             if result is None:
-                result = np.empty((*output.shape[:-3], *encoded.shape), np.float32)
-            target = result[..., slice(*row[2:]), slice(*column[2:]), :]
-            target[...] = output[..., _kept(row), _kept(column), :]
+                result = np.empty((len(output), *encoded.shape), np.float32)
+            target = result[:, slice(*row[2:]), slice(*column[2:])]
+            target[...] = output[:, _kept(row), _kept(column)]
         assert result is not None
         return result
-
-    def _apply(
-        self, function: Any, encoded: Float[np.ndarray, "h w 3"]
-    ) -> Float[np.ndarray, "*stages h w 3"]:
-        try:
-            return np.asarray(function(self._params, encoded[None], model=self._model))
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            height, width, _ = encoded.shape
-            raise UserError(
-                f"not enough memory for a tile of {width} x {height} pixels; pass a "
-                f"smaller tile, of more than {2 * self._halo}"
-            ) from error
 
 
 def reconstruct(
@@ -229,17 +219,43 @@ def _kept(span: Span) -> slice:
     return slice(span.keep_start - span.start, span.keep_stop - span.start)
 
 
+def _has_context(model: Pretrained) -> bool:
+    image = jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32)
+    function = functools.partial(_whole_context, model=model.model)
+    return bool(jax.tree.leaves(jax.eval_shape(function, model.params, image)))
+
+
+@contextlib.contextmanager
+def _memory_errors(encoded: Float[np.ndarray, "h w 3"], advice: str) -> Iterator[None]:
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        height, width, _ = encoded.shape
+        raise UserError(
+            f"not enough memory for {width} x {height} pixels at once; {advice}"
+        ) from error
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _whole_context(
+    params: Any, encoded: Float[Array, "1 h w 3"], *, model: nn.Module
+) -> Any:
+    return model.apply({"params": params}, encoded, method="context")
+
+
 @functools.partial(jax.jit, static_argnames="model")
 def _all_stages(
-    params: Any, encoded: Float[Array, "1 h w 3"], *, model: nn.Module
+    params: Any, encoded: Float[Array, "1 h w 3"], context: Any, *, model: nn.Module
 ) -> Float[Array, "stages h w 3"]:
-    stages: Any = model.apply({"params": params}, encoded)
+    stages: Any = model.apply({"params": params}, encoded, context)
     return stages[:, 0].astype(jnp.float32)
 
 
 @functools.partial(jax.jit, static_argnames="model")
 def _last_stage(
-    params: Any, encoded: Float[Array, "1 h w 3"], *, model: nn.Module
-) -> Float[Array, "h w 3"]:
-    stages: Any = model.apply({"params": params}, encoded)
-    return stages[-1, 0].astype(jnp.float32)
+    params: Any, encoded: Float[Array, "1 h w 3"], context: Any, *, model: nn.Module
+) -> Float[Array, "1 h w 3"]:
+    stages: Any = model.apply({"params": params}, encoded, context)
+    return stages[-1].astype(jnp.float32)

@@ -14,10 +14,11 @@ from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 import jaxhdr
-from jaxhdr import weight_files
+from jaxhdr import scales, weight_files
 from jaxhdr.errors import UserError
 from jaxhdr.models import create_model, fhdr
 
@@ -85,7 +86,8 @@ def export_weights(
     trained = _load_trained(workdir, step=step)
     origin = f"{_name(workdir)} step {trained.step}"
     fields = trained.config["model"]
-    _write(path, trained.params, fields=fields, origin=origin, half=half)
+    scale = trained_scale(trained.config)
+    _write(path, trained.params, fields=fields, origin=origin, half=half, scale=scale)
 
 
 def convert_torch(
@@ -116,6 +118,17 @@ def convert_torch(
     _write(path, params, fields=fields, origin=origin, half=half, scale="max_one")
 
 
+def trained_scale(config: Mapping[str, Any]) -> str:
+    """Returns the unit of the output of a model trained with this configuration.
+
+    Raises:
+      UserError: it names no known scale.
+    """
+    # Runs before there was a choice do not name it.
+    scale = config.get("loss", {}).get("scale", "ldr_white")
+    return _checked_scale(scale, source="the run's config")
+
+
 def _write(
     path: StrPath,
     params: Mapping[str, Any],
@@ -123,7 +136,7 @@ def _write(
     fields: Mapping[str, Any],
     origin: str,
     half: bool,
-    scale: str = "ldr_white",
+    scale: str,
 ) -> None:
     if pathlib.Path(path).suffix != _SUFFIX:
         raise UserError(f"cannot write {path}: expected a name ending in {_SUFFIX}")
@@ -148,6 +161,7 @@ def _load_file(path: pathlib.Path) -> Pretrained:
             f"cannot use {path}: its header does not say which model it is for; make "
             "it with `jaxhdr convert-weights`"
         ) from None
+    scale = _checked_scale(scale, source=str(path))
     model = _checked_model(fields, params, source=str(path))
     label = f"{path.stem} {_digest(params)}"
     return Pretrained(model, _on_device(params), label, scale)
@@ -159,7 +173,8 @@ def _load_run(workdir: StrPath) -> Pretrained:
         trained.config["model"], trained.params, source=os.fspath(workdir)
     )
     label = f"{_name(workdir)} step {trained.step}"
-    return Pretrained(model, _on_device(trained.params), label)
+    scale = trained_scale(trained.config)
+    return Pretrained(model, _on_device(trained.params), label, scale)
 
 
 def _load_trained(workdir: StrPath, *, step: int | None = None) -> Any:
@@ -176,6 +191,15 @@ def _load_trained(workdir: StrPath, *, step: int | None = None) -> Any:
             f"cannot use {os.fspath(workdir)}: its checkpoint is damaged ({reason})"
         ) from error
     return trained
+
+
+def _checked_scale(scale: Any, *, source: str) -> str:
+    if scale not in scales.SCALES:
+        raise UserError(
+            f"cannot use {source}: its scale is {scale!r}; expected one of "
+            f"{', '.join(scales.SCALES)}"
+        )
+    return scale
 
 
 def _checked_model(
@@ -198,7 +222,8 @@ def _digest(params: Mapping[str, Any]) -> str:
     """Returns a hash of the values: the file's bytes also hold an order of names."""
     digest = hashlib.sha256()
     for name, array in sorted(weight_files.flatten(params).items()):
-        digest.update(name.encode() + array.tobytes())
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(array).data)  # no copy of half a gigabyte
     return digest.hexdigest()[:12]
 
 

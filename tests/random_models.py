@@ -1,4 +1,4 @@
-"""Small FHDR models with random parameters, for tests of what is around a model."""
+"""Small models with random parameters, for tests of what is around a model."""
 
 import functools
 import json
@@ -6,6 +6,7 @@ import os
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxhdr import weight_files
 from jaxhdr.models import create_model
@@ -30,6 +31,24 @@ def random_params(*, seed: int = 0) -> dict:
 
 def random_pretrained(**fields: object) -> Pretrained:
     return Pretrained(create_model(**(FIELDS | fields)), random_params(), "random")
+
+
+@functools.cache
+def random_sparam_lstm(**fields: object) -> Pretrained:
+    """SParam-LSTM with the small backbone, and stages that depend on the image."""
+    model = create_model("sparam_lstm", backbone="compact", **fields)
+    image = jnp.zeros((1, 8, 8, 3))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), image)["params"]
+    rng = np.random.default_rng(0)
+
+    def draw(leaf):  # by hand: compiling `init` takes longer than the tests
+        deviation = np.sqrt(2 / np.prod(leaf.shape[:-1]))
+        return jnp.asarray(rng.normal(0, min(deviation, 0.1), leaf.shape), leaf.dtype)
+
+    params = jax.tree.map(draw, shapes)
+    params["sparam"]["dense_3"]["bias"] = jnp.array([1.5, 0.5, 0.7, 0.9])
+    params["conv_lstm"]["decoder"]["deconvolution"]["kernel"] *= 30
+    return Pretrained(model, params, "random", "mean_half")
 
 
 def write_random_weights(path: str | os.PathLike, *, half: bool = False) -> None:

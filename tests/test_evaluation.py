@@ -9,10 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from random_models import random_sparam_lstm
 
 from jaxhdr import camera, color, evaluation, metrics
 from jaxhdr.checkpoints import Trained
 from jaxhdr.errors import UserError
+from jaxhdr.inference import Reconstructor
+from jaxhdr.models import create_model
 
 NAMES = ("psnr_mu", "ssim_mu", "log2_rmse", "log2_rmse_clipped")
 METRICS = metrics.select(NAMES)
@@ -50,15 +53,19 @@ def record(name):
     }
 
 
-@pytest.fixture
-def workdir(monkeypatch, tmp_path):
-    records = [record("gradient_sun"), record("interior_window")]
-    trained = Trained(7, {"gain": np.float32(1.5)}, CONFIG)
-    monkeypatch.setattr(evaluation.data, "data_source", lambda *_, **__: records)
-    monkeypatch.setattr(evaluation.models, "create_model", lambda name: Gain())
+def trained_as(monkeypatch, model, params, **config):
+    trained = Trained(7, params, CONFIG | config)
+    monkeypatch.setattr(evaluation.models, "create_model", lambda **_: model)
     monkeypatch.setattr(
         evaluation.checkpoints, "load_trained", lambda *_, **__: trained
     )
+
+
+@pytest.fixture
+def workdir(monkeypatch, tmp_path):
+    records = [record("gradient_sun"), record("interior_window")]
+    monkeypatch.setattr(evaluation.data, "data_source", lambda *_, **__: records)
+    trained_as(monkeypatch, Gain(), {"gain": np.float32(1.5)})
     return tmp_path
 
 
@@ -140,6 +147,71 @@ def test_the_report_of_a_workdir_holds_the_means_of_its_rows(workdir):
     assert (saved["protocol"]["camera_seed"], saved["protocol"]["step"]) == (5, 7)
     text = (folder / "report.md").read_text(encoding="utf-8")
     assert "log2_rmse_clipped (stops ↓)" in text and "psnr_mu (dB ↑)" in text
+
+
+def test_a_prediction_is_what_the_reconstruction_of_the_photograph_gives():
+    trained = random_sparam_lstm()
+    predict = evaluation.predictor(trained.model, trained.params, scale=trained.scale)
+    bright = example("a").encoded[:60, :40]
+    encoded = jnp.stack([bright, bright / 3])
+    stages = predict(encoded)
+    assert stages.shape == (2, 2, 60, 40, 3)
+    reconstructor = Reconstructor(trained, tile=40)
+    for image, estimates in zip(encoded, stages.swapaxes(0, 1), strict=True):
+        theirs = reconstructor.stages(np.asarray(image))
+        np.testing.assert_allclose(estimates, theirs, rtol=2e-5, atol=2e-5)
+
+
+def test_only_a_model_without_absolute_scale_is_aligned():
+    encoded = example("a").encoded[None]
+    linear = color.srgb_decode(encoded)
+    params = {"gain": jnp.float32(7)}
+    absolute = evaluation.predictor(Gain(), params)(encoded)
+    np.testing.assert_allclose(absolute[1], 7 * linear, rtol=1e-6)
+    aligned = evaluation.predictor(Gain(), params, scale="mean_half")(encoded)
+    np.testing.assert_allclose(aligned, jnp.stack([linear] * 2), rtol=1e-5)
+
+
+def test_new_parameters_do_not_compile_anew():
+    traced = []
+
+    class Traced(Gain):
+        def __call__(self, encoded):
+            traced.append(encoded.shape)
+            return encoded[None] * 2
+
+    for gain in (1, 2, 3):
+        evaluation.predictor(Traced(), {"gain": jnp.float32(gain)})(
+            jnp.ones((1, 2, 2, 3))
+        )
+    assert len(traced) == 1
+
+
+def test_the_report_says_how_estimates_were_aligned(workdir, monkeypatch):
+    params = {"gain": np.float32(9)}
+    trained_as(monkeypatch, Gain(), params, loss={"scale": "mean_half"})
+    report = evaluation.evaluate_workdir(workdir, num_images=1)
+    scores = evaluation.mean_scores(report.rows)
+    for name in NAMES:
+        expected = pytest.approx(scores["linearised input"][name], rel=1e-3)
+        assert scores["stage 2"][name] == expected
+    text = (workdir / "evaluation" / "7" / "report.md").read_text(encoding="utf-8")
+    assert 'scale "ldr_white"; alignment "median ratio' in text
+    assert "own scale is mean_half" in text
+
+
+@pytest.mark.parametrize("name, stages", [("sparam", 1), ("sparam_lstm", 2)])
+def test_runs_of_models_with_a_context_are_scored(workdir, monkeypatch, name, stages):
+    model, params, *_ = random_sparam_lstm()
+    if name == "sparam":
+        model, params = create_model("sparam", backbone="compact"), params["sparam"]
+    trained_as(monkeypatch, model, params, loss={"scale": "mean_half"})
+    monkeypatch.setattr(evaluation, "METRICS", {m.name: m for m in METRICS})
+    report = evaluation.evaluate_workdir(workdir, num_images=1)
+    assert [row["method"] for row in report.rows] == [
+        *("linearised input", "stage 1", "stage 2")[: stages + 1]
+    ]
+    assert all(np.isfinite(row["log2_rmse"]) for row in report.rows)
 
 
 def test_num_images_and_output_are_followed(workdir):

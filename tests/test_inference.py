@@ -3,11 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from random_models import random_pretrained
+from random_models import random_pretrained, random_sparam_lstm
 
+from jaxhdr import color
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import write_png
-from jaxhdr.inference import Reconstructor, reconstruct, tile_layout, to_encoded
+from jaxhdr.inference import Reconstructor, reconstruct, to_encoded
 from jaxhdr.pretrained import Pretrained
 
 PRETRAINED = random_pretrained()
@@ -34,58 +35,48 @@ class Blur(nn.Module):
 
     receptive_radius: int = 4
 
-    def __call__(self, encoded):
+    def context(self, encoded):
+        return None
+
+    def __call__(self, encoded, context=None):
         once = box_mean(encoded)
         return jnp.stack([once, box_mean(once)])
 
 
+class Relative(Blur):
+    """A blur of what is above the mean of the whole image."""
+
+    def context(self, encoded):
+        return {"mean": encoded.mean((1, 2, 3))}
+
+    def __call__(self, encoded, context=None):
+        mean = (context or self.context(encoded))["mean"][:, None, None, None]
+        return super().__call__(jnp.maximum(encoded - mean, 0.0))
+
+
+class Gains(Blur):
+    """The linearised photograph in three units, one a stage."""
+
+    receptive_radius: int = 0
+
+    def __call__(self, encoded, context=None):
+        linear = color.srgb_decode(encoded)
+        return jnp.stack([0.02 * linear, linear, 300 * linear])
+
+
 BLUR = Pretrained(Blur(), {}, "blur")
-
-
-@pytest.mark.parametrize("halo", [0, 1, 29, 104])
-@pytest.mark.parametrize("extra", [1, 7, 64, 300])
-def test_tiles_cover_every_pixel_once_with_halo_or_border_around(halo, extra):
-    tile = 2 * halo + extra
-    lengths = {
-        1,
-        tile - 1 or 1,
-        tile,
-        tile + 1,
-        tile + halo + 1,
-        2 * tile,
-        5 * tile + 3,
-    }
-    for length in lengths:
-        spans = tile_layout(length, tile, halo)
-        kept = [i for s in spans for i in range(s.keep_start, s.keep_stop)]
-        assert kept == list(range(length))
-        assert len({s.stop - s.start for s in spans}) == 1
-        for span in spans:
-            assert span.stop - span.start <= tile
-            assert 0 <= span.start <= span.keep_start < span.keep_stop <= span.stop
-            assert span.stop <= length
-            assert span.start == 0 or span.keep_start - span.start >= halo
-            assert span.stop == length or span.stop - span.keep_stop >= halo
-
-
-def test_tiles_are_no_larger_than_their_number_needs():
-    # Two tiles of 768 would compute 1536 pixels of the 1208 needed.
-    spans = tile_layout(1000, 768, 104)
-    assert len(spans) == 2
-    assert spans[0].stop == 640
-
-
-def test_the_number_of_tile_shapes_is_bounded():
-    sizes = {tile_layout(n, 768, 104)[0].stop for n in range(769, 6000)}
-    assert len(sizes) <= 768 // 64
+RELATIVE = Pretrained(Relative(), {}, "relative")
+GAINS = Pretrained(Gains(), {}, "gains", "mean_half")
+SPARAM_LSTM = random_sparam_lstm(num_regions=3, loop="rolled")
 
 
 @pytest.mark.parametrize("tile", [16, 9, 40])
 @pytest.mark.parametrize("shape", [(37, 70), (16, 17), (1, 50), (50, 1), (41, 3)])
-def test_tiled_equals_whole(shape, tile):
+@pytest.mark.parametrize("model", [BLUR, RELATIVE], ids=["blur", "relative"])
+def test_tiled_equals_whole(shape, tile, model):
     image = photograph(*shape)
-    whole = Reconstructor(BLUR, tile=None)
-    tiled = Reconstructor(BLUR, tile=tile)
+    whole = Reconstructor(model, tile=None)
+    tiled = Reconstructor(model, tile=tile)
     np.testing.assert_allclose(tiled(image), whole(image), atol=1e-6)
     np.testing.assert_allclose(tiled.stages(image), whole.stages(image), atol=1e-6)
 
@@ -105,6 +96,30 @@ def test_tiled_fhdr_equals_whole():
     np.testing.assert_allclose(tiled, whole, rtol=1e-5, atol=1e-5)
 
 
+def test_tiled_sparam_lstm_equals_whole():
+    # Dark on one side: the curve and the regions of a tile would be others.
+    image = photograph(50, 130) // np.linspace(1, 9, 130).astype(np.uint8)[:, None]
+    whole = Reconstructor(SPARAM_LSTM, tile=None).details(image)
+    tiled = Reconstructor(SPARAM_LSTM, tile=64).details(image)
+    mean = whole.stages.mean(axis=(1, 2, 3))
+    assert (whole.stages.std(axis=(1, 2, 3)) > 0.5 * mean).all()
+    atol = 1e-5 * mean.min()
+    np.testing.assert_allclose(tiled.stages, whole.stages, rtol=1e-5, atol=atol)
+    np.testing.assert_allclose(tiled.factors, whole.factors, rtol=1e-5)
+    part = Reconstructor(SPARAM_LSTM, tile=64).stages(image[:, 66:])
+    difference = np.abs(part - whole.stages[:, :, 66:]).max(axis=(1, 2, 3))
+    assert (difference > 0.1 * mean).all()
+
+
+def test_the_whole_image_at_once_is_what_the_network_gives_by_itself():
+    image = photograph(40, 50)
+    absolute = SPARAM_LSTM._replace(scale="ldr_white")
+    apply = jax.jit(SPARAM_LSTM.model.apply)
+    stages = apply({"params": SPARAM_LSTM.params}, to_encoded(image)[None])
+    ours = Reconstructor(absolute, tile=64).stages(image)
+    np.testing.assert_allclose(ours, stages[:, 0], rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.slow
 def test_tiled_fhdr_of_two_iterations_equals_whole():
     model = random_pretrained(num_iterations=2)
@@ -115,26 +130,30 @@ def test_tiled_fhdr_of_two_iterations_equals_whole():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 3), (1, 600), (600, 1), (17, 5)])
-def test_every_size_works(shape):
-    hdr = reconstruct(photograph(*shape), model=PRETRAINED, tile=100)
+@pytest.mark.parametrize("model", [PRETRAINED, SPARAM_LSTM], ids=["fhdr", "sparam"])
+def test_every_size_works(shape, model):
+    hdr = reconstruct(photograph(*shape), model=model, tile=100)
     assert hdr.shape == (*shape, 3)
     assert hdr.dtype == np.float32
     assert np.isfinite(hdr).all() and hdr.min() >= 0
 
 
-def test_one_image_does_not_change_the_next():
-    first, second = photograph(40, 50, seed=1), photograph(40, 50, seed=2)
-    alone = Reconstructor(PRETRAINED)(second)
-    reconstructor = Reconstructor(PRETRAINED)
-    reconstructor(first)
+@pytest.mark.parametrize("model", [PRETRAINED, SPARAM_LSTM], ids=["fhdr", "sparam"])
+def test_one_image_does_not_change_the_next(model):
+    first, second = photograph(40, 50, seed=1) // 3, photograph(40, 50, seed=2)
+    alone = Reconstructor(model)(second)
+    reconstructor = Reconstructor(model)
+    assert not np.array_equal(reconstructor(first), alone)
     np.testing.assert_array_equal(reconstructor(second), alone)
 
 
-def test_a_batch_of_images_gives_what_each_gives_alone():
-    images = [photograph(20, 30, seed=n) for n in range(3)]
+@pytest.mark.parametrize("model", [PRETRAINED, SPARAM_LSTM], ids=["fhdr", "sparam"])
+def test_a_batch_of_images_gives_what_each_gives_alone(model):
+    model = model._replace(scale="ldr_white")
+    images = [photograph(20, 30, seed=n) // (n + 1) for n in range(3)]
     batch = jnp.stack([to_encoded(image) for image in images])
-    stages = PRETRAINED.model.apply({"params": PRETRAINED.params}, batch)
-    singles = np.stack([reconstruct(image, model=PRETRAINED) for image in images])
+    stages = jax.jit(model.model.apply)({"params": model.params}, batch)
+    singles = np.stack([reconstruct(image, model=model) for image in images])
     np.testing.assert_allclose(stages[-1], singles, rtol=1e-5, atol=1e-5)
 
 
@@ -147,17 +166,67 @@ def test_the_last_stage_is_the_answer():
 
 
 def test_large_images_of_many_sizes_compile_once():
-    shapes = []
+    shapes, wholes = [], []
+
+    class Traced(Relative):
+        def context(self, encoded):
+            wholes.append(encoded.shape[1:3])
+            return super().context(encoded)
+
+        def __call__(self, encoded, context=None):
+            shapes.append(encoded.shape)
+            return super().__call__(encoded, context)
+
+    reconstructor = Reconstructor(RELATIVE._replace(model=Traced()), tile=64)
+    sizes = [(size, size + 30) for size in (100, 101, 117, 300)]
+    wholes.clear()
+    for size in [*sizes, *sizes]:
+        reconstructor(photograph(*size))
+    assert shapes == [(1, 64, 64, 3)]
+    assert wholes == sizes
+
+
+def test_a_model_without_context_is_not_shown_the_whole_image():
+    seen = []
 
     class Traced(Blur):
-        def __call__(self, encoded):
-            shapes.append(encoded.shape)
-            return super().__call__(encoded)
+        def context(self, encoded):
+            seen.append(encoded.shape)
 
-    reconstructor = Reconstructor(BLUR._replace(model=Traced()), tile=64)
-    for size in (100, 101, 117, 300):
-        reconstructor(photograph(size, size + 30))
-    assert shapes == [(1, 64, 64, 3)]
+    reconstruct(photograph(70, 90), model=BLUR._replace(model=Traced()), tile=32)
+    assert max(seen, default=()) < (1, 32, 32, 3)
+
+
+def test_stages_without_absolute_scale_are_aligned_each_on_its_own():
+    image = photograph(30, 40)
+    linear = np.asarray(color.srgb_decode(jnp.asarray(to_encoded(image))))
+    reconstructor = Reconstructor(GAINS, tile=16)
+    details = reconstructor.details(image)
+    assert reconstructor.scale == "ldr_white"
+    assert "median ratio" in reconstructor.alignment
+    assert "mean_half" in reconstructor.alignment
+    np.testing.assert_allclose(details.factors, [50, 1, 1 / 300], rtol=1e-4)
+    for stage in (*details.stages, *reconstructor.stages(image), reconstructor(image)):
+        np.testing.assert_allclose(stage, linear, rtol=1e-4)
+    np.testing.assert_array_equal(details.encoded, to_encoded(image))
+
+
+def test_a_model_of_absolute_scale_is_left_as_it_is():
+    image = photograph(30, 40)
+    reconstructor = Reconstructor(GAINS._replace(scale="ldr_white"))
+    details = reconstructor.details(image)
+    assert (reconstructor.scale, reconstructor.alignment) == ("ldr_white", "")
+    np.testing.assert_array_equal(details.factors, 1)
+    np.testing.assert_allclose(details.stages[2], 300 * details.stages[1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("code", [0, 1, 255])
+@pytest.mark.parametrize("model", [GAINS, SPARAM_LSTM], ids=["gains", "sparam"])
+def test_flat_photographs_give_finite_results(code, model):
+    image = np.full((9, 12, 3), code, np.uint8)
+    details = Reconstructor(model).details(image)
+    assert np.isfinite(details.stages).all() and details.stages.min() >= 0
+    assert np.isfinite(details.factors).all() and details.factors.min() > 0
 
 
 def test_arrays_of_every_type_mean_the_same_photograph(tmp_path):
@@ -209,14 +278,23 @@ def test_a_tile_without_an_inside_is_refused(tile):
         Reconstructor(PRETRAINED, tile=tile)
 
 
-def test_running_out_of_memory_says_what_to_do():
-    class Huge(Blur):
-        def __call__(self, encoded):
-            message = "RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes."
-            raise jax.errors.JaxRuntimeError(message)
+def out_of_memory(*_):
+    message = "RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes."
+    raise jax.errors.JaxRuntimeError(message)
 
-    with pytest.raises(UserError, match="smaller tile"):
-        reconstruct(photograph(9, 9), model=BLUR._replace(model=Huge()))
+
+def test_running_out_of_memory_says_what_to_do(monkeypatch):
+    reconstructor = Reconstructor(BLUR)
+    monkeypatch.setattr(Blur, "__call__", out_of_memory)
+    with pytest.raises(UserError, match=r"11 x 7 pixels.*smaller tile, of more than 8"):
+        reconstructor(photograph(7, 11))
+
+
+def test_running_out_of_memory_over_the_whole_image_asks_for_a_smaller_one(monkeypatch):
+    reconstructor = Reconstructor(RELATIVE, tile=9)
+    monkeypatch.setattr(Relative, "context", out_of_memory)
+    with pytest.raises(UserError, match=r"13 x 7 pixels.*smaller image"):
+        reconstructor(photograph(7, 13))
 
 
 def test_nothing_is_written_to_the_terminal_unasked(capsys):

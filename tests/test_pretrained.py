@@ -3,21 +3,27 @@ import json
 import jax
 import numpy as np
 import pytest
-from random_models import FIELDS, random_params, write_random_weights
+from random_models import (
+    FIELDS,
+    random_params,
+    random_sparam_lstm,
+    write_random_weights,
+)
 
-from jaxhdr import checkpoints, pretrained, weight_files
+from jaxhdr import checkpoints, pretrained, scales, weight_files
 from jaxhdr.errors import UserError
+from jaxhdr.inference import Reconstructor
 from jaxhdr.models.fhdr import to_torch
 
 
-def save_run(workdir, **model) -> None:
+def save_run(workdir, *, params=None, fields=FIELDS, **config) -> None:
     with checkpoints.open_manager(workdir) as manager:
         checkpoints.save(
             manager,
             7,
-            params=jax.tree.map(np.asarray, random_params()),
+            params=jax.tree.map(np.asarray, params or random_params()),
             train_state={"step": np.zeros(())},
-            config={"model": FIELDS | model},
+            config={"model": fields, **config},
             data={},
         )
 
@@ -76,6 +82,38 @@ def test_a_run_loads_and_its_export_is_the_same_model(tmp_path):
         pretrained.export_weights(workdir, path, step=8)
 
 
+@pytest.mark.parametrize("scale", scales.SCALES)
+def test_the_scale_of_a_run_goes_with_its_weights(tmp_path, scale):
+    workdir, path = tmp_path / "run", tmp_path / "run.safetensors"
+    save_run(workdir, loss={"scale": scale})
+    assert pretrained.load_pretrained(workdir).scale == scale
+    pretrained.export_weights(workdir, path)
+    assert pretrained.load_pretrained(path).scale == scale
+
+
+@pytest.mark.parametrize("config", [{}, {"loss": {}}, {"loss": {"peak": 64.0}}])
+def test_runs_that_name_no_scale_are_absolute(config):
+    assert pretrained.trained_scale(config) == "ldr_white"
+
+
+def test_a_run_of_an_unknown_scale_is_refused(tmp_path):
+    save_run(tmp_path / "run", loss={"scale": "median_one"})
+    with pytest.raises(UserError, match=r"'median_one'.*ldr_white, mean_half, max_one"):
+        pretrained.load_pretrained(tmp_path / "run")
+
+
+def test_a_run_of_sparam_lstm_loads_and_its_export_is_the_same_model(tmp_path):
+    workdir, path = tmp_path / "run", tmp_path / "run.safetensors"
+    model, params, *_ = random_sparam_lstm()
+    fields = {"name": "sparam_lstm", "backbone": "compact"}
+    save_run(workdir, params=params, fields=fields, loss={"scale": "mean_half"})
+    pretrained.export_weights(workdir, path, half=False)
+    for source in (workdir, path):
+        loaded = pretrained.load_pretrained(source)
+        assert (loaded.model, loaded.scale) == (model, "mean_half")
+        jax.tree.map(np.testing.assert_array_equal, loaded.params, dict(params))
+
+
 def test_a_damaged_checkpoint_is_reported(tmp_path):
     save_run(tmp_path / "run")
     for file in (tmp_path / "run").rglob("*"):
@@ -91,6 +129,7 @@ def test_official_weights_keep_their_values_and_say_their_scale(tmp_path):
     pretrained.convert_torch(source, path, num_iterations=2)
     loaded = pretrained.load_pretrained(path)
     assert loaded.scale == "max_one"
+    assert "max_one" in Reconstructor(loaded).alignment
     assert (loaded.model.head, loaded.model.peak) == ("tanh", 1.0)
     assert loaded.model.num_iterations == 2
     assert_random(loaded)
@@ -103,6 +142,7 @@ BAD_HEADERS = {
     "no JSON": {"model": "fhdr", "scale": "ldr_white"},
     "a list": {"model": "[1, 2]", "scale": "ldr_white"},
     "no name": {"model": "{}", "scale": "ldr_white"},
+    "unknown scale": {"model": MODEL, "scale": "median_one"},
     "unknown model": {"model": '{"name": "other"}', "scale": "ldr_white"},
     "unknown field": {"model": '{"name": "fhdr", "depth": 3}', "scale": "ldr_white"},
     "bad field": {"model": '{"name": "fhdr", "head": "x"}', "scale": "ldr_white"},
