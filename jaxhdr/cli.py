@@ -7,29 +7,33 @@ wrong; 130, interrupted. JAX is imported only when there is work for it.
 import argparse
 import contextlib
 import logging
-import math
-import pathlib
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Final, NoReturn
+from typing import Final
 
 import jaxhdr
-from jaxhdr import cli_plan
+from jaxhdr import cli_arguments, cli_convert, cli_inspect, cli_plan
 from jaxhdr.errors import UserError
 
 _FAILED: Final = 2
 _INTERRUPTED: Final = 130
 
 _PREVIEW_SIDE: Final = 2048
-_MAX_STOPS: Final = 64
 
-_CONVERT: Final = "convert-weights"
+_COMMANDS: Final = {
+    cli_convert.NAME: cli_convert.run,
+    cli_inspect.NAME: cli_inspect.run,
+}
 _EPILOG: Final = f"""\
 examples:
   jaxhdr photo.jpg -o photo.exr
   jaxhdr *.jpg -o folder/ --format hdr --no-preview
   jaxhdr photo.jpg -o photo.exr --stops 0 -2 -4
-  jaxhdr {_CONVERT} WORKDIR -o mine.safetensors
+  jaxhdr {cli_inspect.NAME} photo.jpg -o sheet.png
+  jaxhdr {cli_convert.NAME} WORKDIR -o mine.safetensors
+
+what a model saw and did: jaxhdr {cli_inspect.NAME} --help
+weights of your own: jaxhdr {cli_convert.NAME} --help
 """
 
 
@@ -38,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with _warnings_on_stderr():
-            if arguments[:1] == [_CONVERT]:
-                return _convert(_convert_parser().parse_args(arguments[1:]))
+            if arguments and arguments[0] in _COMMANDS:
+                return _COMMANDS[arguments[0]](arguments[1:])
             return _reconstruct(_parser().parse_args(arguments))
     except UserError as error:
         _say_error(error)
@@ -49,19 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports mistakes in one line, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see {self.prog} --help")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = cli_arguments.Parser(
         prog="jaxhdr",
         description="Turns photographs into linear HDR images. "
         "In the output 1.0 is the radiance that just clips the photograph.",
-        epilog=_EPILOG + f"\nweights of your own: jaxhdr {_CONVERT} --help",
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -81,17 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--float", action="store_true", help="32-bit EXR (default: 16-bit)"
     )
-    parser.add_argument(
-        "--model",
-        default="fhdr",
-        help="shipped model, training workdir or .safetensors file (default: fhdr)",
-    )
-    parser.add_argument(
-        "--tile",
-        type=_tile,
-        metavar="PIXELS",
-        help="largest side of a tile, bounds memory; 0: the whole image at once",
-    )
+    cli_arguments.add_model(parser)
     parser.add_argument(
         "--preview",
         action=argparse.BooleanOptionalAction,
@@ -102,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--stops",
         nargs="+",
-        type=_stops,
+        type=cli_arguments.stops,
         metavar="EV",
         help="preview these exposures side by side instead of a tone-mapped picture",
     )
@@ -113,60 +100,6 @@ def _parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"jaxhdr {jaxhdr.__version__}"
     )
     return parser
-
-
-def _convert_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=f"jaxhdr {_CONVERT}",
-        description="Writes a weight file for --model, from a training run or from a "
-        "state dict of FHDR's official PyTorch code.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("source", help="training workdir, or .pth file")
-    parser.add_argument("-o", "--output", required=True, metavar="FILE.safetensors")
-    parser.add_argument("--half", action="store_true", help="store float16")
-    parser.add_argument(
-        "--iterations", type=int, help="of a .pth file's network (default: 4)"
-    )
-    return parser
-
-
-def _tile(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels")
-    return int(text)
-
-
-def _stops(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not abs(value) <= _MAX_STOPS:  # NaN too
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not an exposure between -{_MAX_STOPS} and {_MAX_STOPS}; "
-            "name the photographs before --stops"
-        )
-    return value
-
-
-def _convert(options: argparse.Namespace) -> int:
-    from jaxhdr import pretrained
-
-    if pathlib.Path(options.source).is_dir():
-        if options.iterations is not None:
-            raise UserError(
-                "--iterations is for .pth files; a training run has its own"
-            )
-        pretrained.export_weights(options.source, options.output, half=options.half)
-    else:
-        pretrained.convert_torch(
-            options.source,
-            options.output,
-            num_iterations=4 if options.iterations is None else options.iterations,
-            half=options.half,
-        )
-    return 0
 
 
 def _reconstruct(options: argparse.Namespace) -> int:
@@ -215,9 +148,10 @@ def _process(job: cli_plan.Job, options: argparse.Namespace, reconstructor) -> N
         "scale": reconstructor.scale,
         "model": reconstructor.label,
         "software": f"jaxhdr {jaxhdr.__version__}",
-        # A name may hold bytes that are no text.
-        "source": job.source.name.encode(errors="replace").decode(),
+        "source": cli_arguments.text_of(job.source),
     }
+    if reconstructor.alignment:
+        metadata["alignment"] = reconstructor.alignment
     image_io.write_hdr(job.output, hdr, half=not options.float, metadata=metadata)
     if job.preview is not None:
         small = previews.shrink(hdr, _PREVIEW_SIDE)

@@ -1,4 +1,4 @@
-"""Which file the command reads and writes; all mistakes in it are found before work.
+"""Which files the command reads and writes; all mistakes in it are found before work.
 
 Imports no libraries: `jaxhdr --help` needs it.
 """
@@ -6,13 +6,16 @@ Imports no libraries: `jaxhdr --help` needs it.
 import collections
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from jaxhdr.errors import UserError
 
 FORMATS: Final = ("exr", "hdr", "npy", "pfm", "tif", "tiff")
 """The suffixes of `image_io.write_hdr`, without the dot."""
+
+SHEET_FORMATS: Final = ("png", "pdf", "svg")
+"""The suffixes of `figures.write_sheet`, without the dot."""
 
 
 class Job(NamedTuple):
@@ -59,6 +62,30 @@ def plan(
     return jobs
 
 
+def plan_sheet(photo: str, output: str, *, truth: str | None = None) -> pathlib.Path:
+    """Returns the file of a sheet.
+
+    Args:
+      photo: the photograph; it need not exist.
+      output: the file.
+      truth: another input; it need not exist.
+
+    Raises:
+      UserError: the output cannot be written, has an unknown suffix, or is an input.
+    """
+    target = pathlib.Path(output)
+    if _is_folder(output):
+        raise UserError(f"cannot write {output}: it is a folder; name a file")
+    if target.suffix.lower().removeprefix(".") not in SHEET_FORMATS:
+        raise UserError(
+            f"cannot write {output}: its suffix is {target.suffix!r}; expected one of "
+            f"{', '.join(SHEET_FORMATS)}"
+        )
+    _check_folder(target.parent)
+    _check_target(target, {os.path.realpath(p) for p in (photo, truth) if p})
+    return target
+
+
 def _is_folder(path: str) -> bool:
     return os.path.isdir(path) or path.endswith(("/", os.sep))
 
@@ -88,18 +115,22 @@ def _check_folder(folder: pathlib.Path) -> None:
 
 
 def _check_collisions(jobs: Sequence[Job]) -> None:
-    sources = {os.path.realpath(job.source): job.source for job in jobs}
+    sources = {os.path.realpath(job.source) for job in jobs}
     by_output = collections.defaultdict(list)
     for job in jobs:
         by_output[job.output].append(job.source)
         for target in filter(None, (job.output, job.preview)):
-            if os.path.isdir(target):
-                raise UserError(f"cannot write {target}: it is a folder")
-            if os.path.realpath(target) in sources:
-                raise UserError(f"{target} is an input; it will not be overwritten")
+            _check_target(target, sources)
     for target, clashing in by_output.items():
         if len(clashing) > 1:
             names = " and ".join(map(str, clashing))
             raise UserError(
                 f"{names} would both become {target}; convert them one by one"
             )
+
+
+def _check_target(target: pathlib.Path, sources: Collection[str]) -> None:
+    if os.path.isdir(target):
+        raise UserError(f"cannot write {target}: it is a folder")
+    if os.path.realpath(target) in sources:
+        raise UserError(f"{target} is an input; it will not be overwritten")

@@ -13,7 +13,15 @@ from PIL import Image
 from random_models import random_params, write_random_weights
 from test_inference import BLUR
 
-from jaxhdr import cli, cli_plan, image_io, inference, pretrained, weight_files
+from jaxhdr import (
+    cli,
+    cli_arguments,
+    cli_plan,
+    image_io,
+    inference,
+    pretrained,
+    weight_files,
+)
 from jaxhdr.models.fhdr import to_torch
 
 
@@ -161,6 +169,30 @@ BAD_ARGUMENTS = {
                       "--iterations", "0"],
     "iterations of a run": ["convert-weights", "out", "-o", "w.safetensors",
                             "--iterations", "2"],
+    "inspect nothing": ["inspect"],
+    "inspect to nothing": ["inspect", "photo.jpg"],
+    "inspect two": ["inspect", "photo.jpg", "photo.tif", "-o", "sheet.png"],
+    "inspect a missing file": ["inspect", "no.jpg", "-o", "sheet.png"],
+    "inspect a text": ["inspect", "official.pth", "-o", "sheet.png"],
+    "sheet in a folder": ["inspect", "photo.jpg", "-o", "out"],
+    "sheet of unknown suffix": ["inspect", "photo.jpg", "-o", "sheet.jpg"],
+    "sheet without suffix": ["inspect", "photo.jpg", "-o", "sheet"],
+    "sheet to nowhere": ["inspect", "photo.jpg", "-o", "nowhere/sheet.png"],
+    "sheet is the input": ["inspect", "out/a.preview.png", "-o", "out/a.preview.png"],
+    "sheet is the truth": ["inspect", "photo.jpg", "-o", "out/a.preview.png",
+                           "--truth", "out/a.preview.png"],
+    "missing truth": ["inspect", "photo.jpg", "-o", "sheet.png", "--truth", "no.exr"],
+    "truth is a photo": ["inspect", "photo.jpg", "-o", "sheet.png",
+                         "--truth", "photo.jpg"],
+    "truth of another size": ["inspect", "photo.jpg", "-o", "sheet.png",
+                              "--truth", "other.pfm"],
+    "sheet of an unknown model": ["inspect", "photo.jpg", "-o", "sheet.png",
+                                  "--model", "fhdr2"],
+    "sheet of no stops": ["inspect", "photo.jpg", "-o", "sheet.png", "--stops"],
+    "sheet of stops in words": ["inspect", "photo.jpg", "-o", "sheet.png",
+                                "--stops", "bright"],
+    "sheet of too many stops": ["inspect", "photo.jpg", "-o", "sheet.png",
+                                "--stops", *"0123456"],
 }  # fmt: skip
 
 
@@ -200,6 +232,7 @@ def test_a_bad_command_line_gives_one_sentence_and_no_file(folder, capsys, argum
     weight_files.write_safetensors(folder / "bare.safetensors", {"a": np.zeros(3)})
     torch_state = to_torch(random_params())
     weight_files.write_safetensors(folder / "official.pth", torch_state)
+    image_io.write_hdr(folder / "other.pfm", np.ones((40, 30, 3), np.float32))
     if arguments[:1] == ["out/a.preview.png"]:
         (folder / "a.jpg").symlink_to("photo.jpg")
         arguments = ["a.jpg", *arguments]
@@ -279,6 +312,7 @@ def test_the_header_says_what_the_file_is(folder):
     assert metadata["model"] == "blur"
     assert metadata["source"] == "photo.jpg"
     assert metadata["software"].startswith("jaxhdr 0.")
+    assert "alignment" not in metadata
 
 
 @pytest.mark.parametrize("suffix", cli_plan.FORMATS)
@@ -344,9 +378,42 @@ def test_weights_of_the_official_code_are_converted_and_used(folder):
     assert cli.main([*command, "--iterations", "1"]) == 0
     assert cli.main(["photo.jpg", "-o", "out", "--model", "w.safetensors"]) == 0
     metadata = image_io.read_metadata("out/photo.exr")
-    assert metadata["scale"] == "max_one"
+    assert metadata["scale"] == "ldr_white"
+    assert "max_one" in metadata["alignment"]
     assert metadata["model"].startswith("w ")
-    assert image_io.read_hdr("out/photo.exr").max() <= 1
+
+
+def test_a_sheet_is_drawn_with_the_truth(folder, capsys):
+    image_io.write_hdr("truth.exr", inference.reconstruct("photo.jpg", model=BLUR))
+    command = ["inspect", "photo.jpg", "-o", "out/sheet.png", "--truth", "truth.exr"]
+    assert cli.main([*command, "--stops", "0", "-3"]) == 0
+    assert capsys.readouterr() == ("", "photo.jpg -> out/sheet.png\n")
+    sheet = image_io.read_encoded("out/sheet.png")
+    assert sheet.shape[1] == 1920 and sheet.shape[0] > 1500
+    assert 0.05 < sheet.std() < 0.5
+    assert os.listdir("out") == ["sheet.png"]
+
+
+def test_without_matplotlib_a_sheet_is_refused_before_any_work(
+    folder, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(inference, "Reconstructor", None)
+    message = assert_refused(["inspect", "photo.jpg", "-o", "a.png"], folder, capsys)
+    assert "pip install 'jaxhdr[inspect]'" in message
+
+
+def test_a_disk_that_refuses_leaves_no_part_of_a_sheet(folder, capsys, monkeypatch):
+    monkeypatch.setattr(os, "replace", refuse(errno.ENOSPC))
+    assert_refused(["inspect", "photo.jpg", "-o", "out/a.png"], folder, capsys)
+
+
+def test_the_help_names_the_shipped_models(capsys):
+    assert cli_arguments.shipped_names() == pretrained.shipped_names()
+    for command in ([], ["inspect"]):
+        with pytest.raises(SystemExit):
+            cli.main([*command, "--help"])
+        assert ", ".join(pretrained.shipped_names()) in capsys.readouterr().out
 
 
 def test_the_installed_command_runs_on_its_own(folder):

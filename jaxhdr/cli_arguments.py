@@ -1,0 +1,74 @@
+"""What the subcommands of `jaxhdr` have in common. Imports no libraries.
+
+Mistakes are reported in one line; models and exposures are named alike everywhere.
+"""
+
+import argparse
+import math
+import pathlib
+from typing import Final, NoReturn
+
+from jaxhdr.errors import UserError
+
+_MAX_STOPS: Final = 64
+_WEIGHTS: Final = pathlib.Path(__file__).parent / "weights"
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports mistakes in one line, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises the mistake as one of the user's."""
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds `--model` and `--tile`."""
+    names = ", ".join(shipped_names()) or "there is none"
+    parser.add_argument(
+        "--model",
+        default="fhdr",
+        help=f"shipped model ({names}), training workdir or .safetensors file "
+        "(default: fhdr)",
+    )
+    parser.add_argument(
+        "--tile",
+        type=_tile,
+        metavar="PIXELS",
+        help="largest side of a tile, bounds memory; 0: the whole image at once",
+    )
+
+
+def shipped_names() -> list[str]:
+    """Returns those of `pretrained.shipped_names`, without waiting for JAX."""
+    return sorted(path.stem for path in _WEIGHTS.glob("*.safetensors"))
+
+
+def stops(text: str) -> float:
+    """Returns an exposure of `--stops`.
+
+    Raises:
+      ArgumentTypeError: the text is no number, or too large a one.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= _MAX_STOPS:  # NaN too
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an exposure between -{_MAX_STOPS} and {_MAX_STOPS}; "
+            "name the photographs before --stops"
+        )
+    return value
+
+
+def text_of(path: str | pathlib.Path) -> str:
+    """Returns the last part of a path as text."""
+    # A name may hold bytes that are none.
+    return pathlib.Path(path).name.encode(errors="replace").decode()
+
+
+def _tile(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels")
+    return int(text)
