@@ -5,7 +5,32 @@ other files of this folder change a few fields. Any field can be set on the comm
 line: `--config.train.num_steps=100`.
 """
 
+from collections.abc import Mapping, Sequence
+
 import ml_collections
+
+# Names of data sets in config arguments.
+DATA: Mapping[str, str] = {
+    "synthetic": "synthetic_hdr",
+    "synthetic_small": "synthetic_hdr/small",
+    "hdr_images": "hdr_images/panorama_views",
+}
+
+
+def parse_argument(argument: str, presets: Sequence[str]) -> tuple[str, str]:
+    """Returns preset and data set of `[PRESET,]DATA`; the first preset is the default.
+
+    Raises:
+      ValueError: there is no such preset or data set.
+    """
+    *given, data = argument.split(",")
+    preset = ",".join(given) or presets[0]
+    if preset not in presets or data not in DATA:
+        raise ValueError(
+            f"unknown config argument {argument!r}; expected [PRESET,]DATA with PRESET "
+            f"in {tuple(presets)} and DATA in {tuple(DATA)}"
+        )
+    return preset, DATA[data]
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -49,6 +74,10 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.vgg19 = ""  # file of VGG19 weights
     config.loss.clipped_weight = 1.0  # weight of clipped pixels; others have 1
     config.loss.image_mean = "arithmetic"  # over the images of a batch; or "geometric"
+    config.loss.domain = "mu_law"  # what is compared; or "linear" radiance
+    config.loss.structure_weight = 0.0  # of 1 - SSIM; the rest of 1 is that of L1
+    config.loss.stage_weights = ()  # one per stage; (): equal ones
+    config.loss.scale = "ldr_white"  # unit of the learned radiance; or "mean_half"
 
     config.optimizer = ml_collections.ConfigDict()
     config.optimizer.learning_rate = 2e-4
@@ -62,7 +91,9 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.train = ml_collections.ConfigDict()
     config.train.num_steps = 10_000
-    config.train.init_from = ""  # workdir of a run whose parameters this one starts at
+    config.train.init_from = ""  # workdir of a run of this model or of a part of it
+    config.train.vgg16 = ""  # file of VGG16 weights, for SParam-Net's convolutions
+    config.train.inner_crop = 0  # pixels; loss on a part of the patch; 0: on all of it
     config.train.log_every = 20  # steps
     config.train.evaluate_every = 1_000  # steps; 0: never
     config.train.checkpoint_every = 500  # steps

@@ -13,25 +13,14 @@ import ml_collections
 
 from configs import default
 
-_DATA = {
-    "synthetic": "synthetic_hdr",
-    "synthetic_small": "synthetic_hdr/small",
-    "hdr_images": "hdr_images/panorama_views",
-}
 _PRESETS = ("default", "paper", "official")
 
 
 def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
     """Returns the configuration for `[PRESET,]DATA`."""
-    *presets, data = argument.split(",")
-    preset = ",".join(presets) or "default"
-    if preset not in _PRESETS or data not in _DATA:
-        raise ValueError(
-            f"unknown config argument {argument!r}; expected [PRESET,]DATA with PRESET "
-            f"in {_PRESETS} and DATA in {tuple(_DATA)}"
-        )
+    preset, data = default.parse_argument(argument, _PRESETS)
     config = default.get_config()
-    config.data.name = _DATA[data]
+    config.data.name = data
     config.model = {
         "name": "fhdr",
         "num_iterations": 4,

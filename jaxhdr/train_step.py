@@ -15,7 +15,7 @@ from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Float, Key, PyTree
 
-from jaxhdr import camera, losses
+from jaxhdr import camera, crops, losses, scales
 from jaxhdr.errors import UserError
 
 
@@ -67,33 +67,22 @@ def create_optimizer(config: Any, num_steps: int) -> optax.GradientTransformatio
     return adam
 
 
-def create_state(
-    key: Key[Array, ""],
-    model: nn.Module,
-    optimizer: optax.GradientTransformation,
-    *,
-    params: PyTree | None = None,
-) -> TrainState:
-    """Returns the state before the first step, from `params` if they are given."""
-    # Compiled as one: op by op it takes minutes on a busy machine.
-    initial = jax.jit(model.init)(key, jnp.zeros((1, 8, 8, 3)))["params"]
-    if params is not None:
-        theirs = jax.tree.map(jnp.shape, params)
-        if theirs != jax.tree.map(jnp.shape, initial):
-            raise UserError("train.init_from holds parameters of another model")
-        initial = jax.tree.map(jnp.asarray, params)
+def create_state(params: PyTree, optimizer: optax.GradientTransformation) -> TrainState:
+    """Returns the state before the first step."""
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        params=initial,
+        params=params,
         # A copy: the step donates its state, and one buffer cannot be given twice.
-        ema_params=jax.tree.map(jnp.array, initial),
-        opt_state=optimizer.init(initial),
+        ema_params=jax.tree.map(jnp.array, params),
+        opt_state=optimizer.init(params),
     )
 
 
 @functools.partial(
     jax.jit,
-    static_argnames=("model", "optimizer", "loss", "virtual_camera"),
+    static_argnames=(
+        *("model", "optimizer", "loss", "virtual_camera", "scale", "inner_crop"),
+    ),
     donate_argnames=("state",),
 )
 def train_step(
@@ -106,6 +95,8 @@ def train_step(
     loss: tuple[tuple[str, Any], ...],
     virtual_camera: camera.Camera,
     ema_decay: Float[Array, ""] | float,
+    scale: str = "ldr_white",
+    inner_crop: crops.Crop | None = None,
     vgg_params: PyTree | None = None,
     curves: Float[Array, "curves samples"] | None = None,
 ) -> tuple[TrainState, dict[str, Array]]:
@@ -120,24 +111,41 @@ def train_step(
       loss: keyword arguments of `losses.total` as pairs.
       virtual_camera: takes the photographs.
       ema_decay: of the averaged parameters; 0 for none.
+      scale: unit of the radiance that the model learns; each patch of the batch
+        counts as a whole image.
+      inner_crop: what of each patch gets stages and loss, while the model's context
+        is that of the patch; None for all of it.
       vgg_params: for a perceptual loss.
       curves: measured camera responses.
     """
+    step_key = jax.random.fold_in(key, state.step)
     pair = camera.simulate(
-        jax.random.fold_in(key, state.step),
+        step_key,
         batch["hdr"],
         batch["clipping_levels"],
         camera=virtual_camera,
         curves=curves,
     )
+    factor = scales.factor(pair.hdr, scale)
+    corners = None
+    if inner_crop is not None:
+        crop_key = jax.random.fold_in(step_key, 1)
+        corners = crops.choose(crop_key, pair.encoded, inner_crop)
+    rngs = {"dropout": jax.random.fold_in(step_key, 2)}
 
     def objective(params):
-        stages, sown = model.apply(
-            {"params": params}, pair.encoded, mutable=["intermediates"]
-        )
+        apply = functools.partial(model.apply, {"params": params}, rngs=rngs)
+        context = apply(pair.encoded, method="context")
+        encoded, hdr = pair.encoded, pair.hdr * factor[:, None, None, None]
+        if corners is not None:
+            encoded, hdr = (
+                crops.cut(image, corners, inner_crop.size) for image in (encoded, hdr)
+            )
+        stages, sown = apply(encoded, context, mutable=["intermediates"])
         value, terms = losses.total(
-            stages, pair.hdr, pair.encoded, vgg_params=vgg_params, **dict(loss)
+            stages, hdr, encoded, vgg_params=vgg_params, **dict(loss)
         )
+        terms |= {"clipped_share": camera.is_clipped(encoded).mean()}
         return value, terms | _lowest(sown)
 
     gradients, terms = jax.grad(objective, has_aux=True)(state.params)
@@ -149,10 +157,7 @@ def train_step(
     ema_params = jax.tree.map(
         lambda mean, new: mean + (1 - decay) * (new - mean), state.ema_params, params
     )
-    terms = terms | {
-        "gradient_norm": optax.tree.norm(gradients),
-        "clipped_share": camera.is_clipped(pair.encoded).mean(),
-    }
+    terms = terms | {"gradient_norm": optax.tree.norm(gradients)}
     new_state = TrainState(state.step + 1, params, ema_params, opt_state)
     return new_state, terms
 

@@ -22,8 +22,10 @@ from jaxtyping import Array, PyTree
 from jaxhdr import (
     camera,
     checkpoints,
+    crops,
     data,
     evaluation,
+    initialisation,
     losses,
     previews,
     run_log,
@@ -52,9 +54,10 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> train_step.TrainSt
     optimizer = train_step.create_optimizer(config.optimizer, config.train.num_steps)
     replicated, sharded = _shardings(config.data.batch_size)
     key = jax.random.key(config.seed)
-    state = train_step.create_state(
-        key, model, optimizer, params=_initial_params(config)
+    params = initialisation.initial_params(
+        key, model, init_from=config.train.init_from, vgg16=config.train.vgg16
     )
+    state = train_step.create_state(params, optimizer)
     state = jax.device_put(jax.tree.map(np.array, state), replicated)
     step = functools.partial(
         train_step.train_step,
@@ -142,19 +145,21 @@ def _shardings(batch_size: int) -> tuple[jax.sharding.Sharding, jax.sharding.Sha
     return replicated, sharded
 
 
-def _initial_params(config: Any) -> PyTree | None:
-    if not config.train.init_from:
-        return None
-    return checkpoints.load_trained(config.train.init_from).params
-
-
 def _step_options(config: Any) -> dict[str, Any]:
     loss = config.loss
     vgg_params = losses.load_perceptual(loss.vgg19 or None, loss.perceptual_weight)
     curves = camera.read_curves(config.camera_curves) if config.camera_curves else None
-    names = ("peak", "mu", "perceptual_weight", "clipped_weight", "image_mean")
+    names = (
+        *("peak", "mu", "perceptual_weight", "clipped_weight", "image_mean"),
+        *("domain", "structure_weight", "stage_weights"),
+    )
+    inner_crop = None
+    if config.train.inner_crop:
+        inner_crop = crops.Crop(config.train.inner_crop, config.data.bright_share)
     return {
         "loss": tuple((name, loss[name]) for name in names),
+        "scale": loss.scale,
+        "inner_crop": inner_crop,
         "virtual_camera": camera.create_camera(**config.camera),
         "vgg_params": vgg_params,
         "curves": curves,
@@ -177,10 +182,9 @@ def _open_batches(config: Any) -> Any:
 def _create_evaluator(config: Any, model: nn.Module) -> Any:
     """Returns evaluator(params, step, log): scores and a sample sheet into the log."""
     metrics = tuple(METRICS.values())
-    apply = jax.jit(model.apply)
 
     def evaluator(params: PyTree, step: int, log: run_log.RunLog) -> None:
-        predict = functools.partial(apply, {"params": params})
+        predict = evaluation.predictor(model, params, scale=config.loss.scale)
         examples = evaluation.validation_examples(
             config.to_dict(), num_images=config.eval.num_images or None
         )

@@ -12,7 +12,6 @@ from configs import fhdr
 ROOT = pathlib.Path(__file__).parents[1]
 
 FIELDS = {
-    "model.num_iterations": 1,
     "data.batch_size": 4,
     "data.patch_size": 16,
     "optimizer.warmup_steps": 2,
@@ -24,24 +23,35 @@ FIELDS = {
 }
 
 
+FHDR_FIELDS = {"model.num_iterations": 1}
+
+
 def config(data_dir, **fields):
     """A configuration of FHDR on prepared data; `a__b=c` sets the field a.b."""
     made = fhdr.get_config("synthetic_small")
     made.data.data_dir = data_dir
-    named = {name.replace("__", "."): value for name, value in fields.items()}
-    made.update_from_flattened_dict(FIELDS | named)
+    made.update_from_flattened_dict(FIELDS | FHDR_FIELDS | _dotted(fields))
     return made
 
 
 def command(workdir, data_dir, **fields):
     """The command line that trains the same run."""
-    named = {name.replace("__", "."): value for name, value in fields.items()}
-    flags = {"data.data_dir": data_dir} | FIELDS | named
+    fields = FHDR_FIELDS | _dotted(fields)
+    return command_of("fhdr.py:synthetic_small", workdir, data_dir, **fields)
+
+
+def command_of(config_argument, workdir, data_dir, **fields):
+    """The command line that trains a small run by a file of `configs/`."""
+    flags = {"data.data_dir": data_dir} | FIELDS | _dotted(fields)
     return [
-        *(sys.executable, "train.py", "--config=configs/fhdr.py:synthetic_small"),
+        *(sys.executable, "train.py", f"--config=configs/{config_argument}"),
         f"--workdir={workdir}",
         *(f"--config.{name}={value}" for name, value in flags.items()),
     ]
+
+
+def _dotted(fields):
+    return {name.replace("__", "."): value for name, value in fields.items()}
 
 
 def run(arguments, *, devices=1):

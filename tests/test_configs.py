@@ -26,6 +26,8 @@ ARGUMENTS = {
         "official,hdr_images",
         "default,synthetic_small",
     ],
+    "sparam": [None, "synthetic", "paper,hdr_images", "compact,synthetic_small"],
+    "sparam_lstm": [None, "synthetic", "paper,hdr_images", "compact,synthetic_small"],
 }
 CASES = [(file, argument) for file in ARGUMENTS for argument in ARGUMENTS[file]]
 

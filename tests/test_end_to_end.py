@@ -51,3 +51,45 @@ def test_from_nothing_to_a_reconstruction(tmp_path, synthetic_small):
     assert cli.main([*arguments, "--model", str(exported), "--no-preview"]) == 0
     again = np.load(tmp_path / "again.npy")
     np.testing.assert_allclose(again, hdr, rtol=2e-3)  # half precision in the .exr
+
+
+@pytest.mark.slow
+def test_both_stages_of_sparam_lstm(tmp_path, synthetic_small):
+    """Stage 1, joint training from its weights, resumed; in a scale of its own."""
+    common = {"model__num_regions": 2, "loss__scale": "mean_half"}
+    first, joint = tmp_path / "first", tmp_path / "joint"
+    run(
+        small_runs.command_of(
+            *("sparam.py:compact,synthetic_small", first, synthetic_small),
+            **common,
+            train__num_steps=2,
+        )
+    )
+    for num_steps in (2, 3):
+        run(
+            small_runs.command_of(
+                *("sparam_lstm.py:compact,synthetic_small", joint, synthetic_small),
+                **common,
+                train__init_from=first,
+                train__inner_crop=12,
+                train__num_steps=num_steps,
+            )
+        )
+    rows = [json.loads(line) for line in (joint / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3]
+    # Joint training does not start worse than stage 1 ended: at its first step both
+    # stages are the pseudo-HDR.
+    assert rows[0]["l1_stage_2"] == pytest.approx(rows[0]["l1_stage_1"], rel=1e-4)
+
+    arguments = [f"--workdir={joint}", "--num_images=1"]
+    done = run([sys.executable, "eval.py", *arguments])
+    assert "stage 2" in done.stdout
+    assert "median" in done.stdout
+
+    rng = np.random.default_rng(0)
+    photograph, target = tmp_path / "photo.png", tmp_path / "photo.exr"
+    image_io.write_png(photograph, rng.uniform(size=(23, 31, 3)).astype(np.float32))
+    assert cli.main([str(photograph), "-o", str(target), "--model", str(joint)]) == 0
+    header = image_io.read_metadata(target)
+    assert header["scale"] == "ldr_white"
+    assert "mean_half" in header["alignment"]

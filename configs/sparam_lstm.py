@@ -1,0 +1,37 @@
+r"""SParam-Net and ConvLSTM-Net jointly (Oh et al. 2021): stage 2.
+
+Run     python train.py --config=configs/sparam_lstm.py:hdr_images \
+          --workdir=runs/sparam_lstm --config.train.init_from=runs/sparam
+Presets as in configs/sparam.py, whose run `init_from` names. `compact` computes
+ConvLSTM-Net on a part of each image, and curve and regions from all of it.
+Config argument: `[PRESET,]DATA`, as in configs/fhdr.py.
+"""
+
+import ml_collections
+
+from configs import sparam
+
+
+def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
+    """Returns the configuration for `[PRESET,]DATA`."""
+    config = sparam.get_config(argument)
+    is_paper = config.model.backbone == "vgg16"
+    config.model.name = "sparam_lstm"
+    config.model.update(
+        {
+            "peepholes": False,
+            "shared_prelu": False,
+            "forget_bias": 1.0,
+            "head": "relu" if is_paper else "residual",
+            "peak": config.loss.get_ref("peak"),
+            "remat": False,
+        }
+    )
+    # Eq. 8: (beta, alpha) of SParam-Net and ConvLSTM-Net. The paper found alpha > beta
+    # better; its values are lost.
+    config.loss.stage_weights = (0.3, 0.7)
+    if not is_paper:
+        config.train.inner_crop = 64
+        config.optimizer.learning_rate = 5e-4
+        config.optimizer.constant_share = 0.5
+    return config
