@@ -92,3 +92,80 @@ def test_another_shape_is_refused(state):
     wrong = state | {"features.5.weight": np.zeros((128, 3, 3, 64), np.float32)}
     with pytest.raises(UserError, match=r"\(128, 3, 3, 64\), expected \(128, 64, 3, 3"):
         vgg.vgg19_params(wrong)
+
+
+# VGG16: the same, by table 1 of the paper.
+_VGG16_LAYERS = [
+    *(("1_1", 0, 3, 64), ("1_2", 2, 64, 64), ("2_1", 5, 64, 128), ("2_2", 7, 128, 128)),
+    *(("3_1", 10, 128, 256), ("3_2", 12, 256, 256), ("3_3", 14, 256, 256)),
+    *(("4_1", 17, 256, 512), ("4_2", 19, 512, 512), ("4_3", 21, 512, 512)),
+    *(("5_1", 24, 512, 512), ("5_2", 26, 512, 512), ("5_3", 28, 512, 512)),
+]
+
+
+@pytest.fixture(scope="module")
+def vgg16_state():
+    random, state = np.random.default_rng(16), {}
+    for _, index, inputs, outputs in _VGG16_LAYERS:
+        weight = random.standard_normal((outputs, inputs, 3, 3), np.float32)
+        state[f"features.{index}.weight"] = weight * np.sqrt(2 / (9 * inputs))
+        state[f"features.{index}.bias"] = 0.1 * random.standard_normal(
+            outputs, np.float32
+        )
+    return {name: np.asarray(x, np.float32) for name, x in state.items()}
+
+
+def test_vgg16_is_that_of_the_state_dict(vgg16_state):
+    image = np.random.default_rng(0).random((17, 16, 3), np.float32)
+    x = image.transpose(2, 0, 1).astype(np.float64)  # PyTorch's order
+    for name, index, _, _ in _VGG16_LAYERS:
+        if name.endswith("_1") and name != "1_1":
+            height, width = (n // 2 * 2 for n in x.shape[1:])
+            x = x[:, :height, :width]
+            x = x.reshape(len(x), height // 2, 2, width // 2, 2).max((2, 4))
+        weight = vgg16_state[f"features.{index}.weight"]
+        padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))
+        x = np.einsum("ihwyx,oiyx->ohw", windows, weight, optimize=True)
+        x = np.maximum(x + vgg16_state[f"features.{index}.bias"][:, None, None], 0)
+    assert x.shape == (512, 1, 1) and (x > 0).mean() > 0.2
+
+    params = vgg.vgg16_params(vgg16_state)
+    # The library leaves the first layer out; here it is put back, in its order.
+    params["conv1_1"] = {
+        "kernel": jnp.asarray(vgg16_state["features.0.weight"].transpose(2, 3, 1, 0)),
+        "bias": jnp.asarray(vgg16_state["features.0.bias"]),
+    }
+    features = jax.jit(vgg.VGG16().apply)({"params": params}, jnp.asarray(image[None]))
+    np.testing.assert_allclose(features[0], x.transpose(1, 2, 0), rtol=0, atol=1e-4)
+
+
+def test_vgg16_params_are_those_of_the_network_but_for_the_first_layer(vgg16_state):
+    params = vgg.vgg16_params(vgg16_state | {"classifier.0.bias": np.zeros(4)})
+    variables = jax.eval_shape(
+        vgg.VGG16().init, jax.random.key(0), jnp.zeros((1, 32, 32, 18))
+    )
+    expected = variables["params"]
+    assert expected.pop("conv1_1")["kernel"].shape == (3, 3, 18, 64)
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, expected)
+    # Configuration D without its first layer: 14,714,688 - 1,792.
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 14_712_896
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("features.0.weight", np.zeros((64, 18, 3, 3), np.float32)),
+        ("features.17.weight", np.zeros((3, 3, 256, 512), np.float32)),
+        ("features.28.bias", np.zeros((512, 1), np.float32)),
+    ],
+)
+def test_a_wrong_shape_in_a_vgg16_is_named(vgg16_state, name, value):
+    with pytest.raises(UserError, match=f"'{name}' has shape .*torchvision's vgg16"):
+        vgg.vgg16_params(vgg16_state | {name: value})
+
+
+def test_the_weights_of_vgg19_are_no_vgg16(state):
+    # torchvision's vgg19 has a convolution at 16 and none at 17.
+    with pytest.raises(UserError, match=r"no 'features\.17\.weight'"):
+        vgg.vgg16_params(state)

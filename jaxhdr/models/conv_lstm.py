@@ -47,9 +47,9 @@ class ConvLSTMCell(nn.Module):
     @nn.compact
     def __call__(self, state: State, x: Features) -> tuple[State, Features]:
         cell, hidden = state
-        gates = Convolution(4 * self.features, name="gates")(
-            jnp.concatenate([x, hidden], axis=-1)
-        )
+        gates = Convolution(
+            4 * self.features, kernel_init=_by_fan_in_of_each(x.shape[-1]), name="gates"
+        )(jnp.concatenate([x, hidden], axis=-1))
         write, forget, candidate, output = jnp.split(gates, 4, axis=-1)
         write = nn.sigmoid(write + self._peep("peep_write", cell))
         forget = nn.sigmoid(forget + self.forget_bias + self._peep("peep_forget", cell))
@@ -63,6 +63,26 @@ class ConvLSTMCell(nn.Module):
             return 0.0
         weight = self.param(name, nn.initializers.zeros, (self.features,))
         return weight[None, None, None] * cell
+
+
+def _by_fan_in_of_each(inputs: int) -> nn.initializers.Initializer:
+    """Returns a start for kernels over `inputs` channels and then the hidden state.
+
+    Scaled to all channels together, the first layer's six inputs would hardly be heard
+    beside its 64 hidden ones, and training began slowly.
+    """
+    normal = nn.initializers.lecun_normal()
+
+    def initialise(key, shape, dtype=jnp.float32):
+        keys = jax.random.split(key)
+        widths = (inputs, shape[2] - inputs)
+        parts = [
+            normal(key, (*shape[:2], width, shape[3]), dtype)
+            for key, width in zip(keys, widths, strict=True)
+        ]
+        return jnp.concatenate(parts, axis=2)
+
+    return initialise
 
 
 class _Step(nn.Module):

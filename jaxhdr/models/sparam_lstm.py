@@ -9,7 +9,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxhdr import regions
-from jaxhdr.models import conv_lstm
+from jaxhdr.models import conv_lstm, sparam
 from jaxhdr.models.sparam import Context, SParam
 
 # Pixels to each side that the decoder sees: half of each kernel.
@@ -27,6 +27,7 @@ class SParamLSTM(nn.Module):
       backbone: as in `SParam`.
       positive: as in `SParam`.
       dropout_rate: as in `SParam`.
+      curve_input: as in `SParam`.
       peepholes: as in `ConvLSTMNet`.
       shared_prelu: as in `ConvLSTMNet`.
       forget_bias: as in `ConvLSTMNet`.
@@ -40,6 +41,7 @@ class SParamLSTM(nn.Module):
     backbone: str = "vgg16"
     positive: str = "exponential"
     dropout_rate: float = 0.5
+    curve_input: str = "encoded"
     peepholes: bool = False
     shared_prelu: bool = False
     forget_bias: float = 1.0
@@ -49,12 +51,23 @@ class SParamLSTM(nn.Module):
     remat: bool = False
 
     def __post_init__(self):
+        sparam.check_options(
+            num_regions=self.num_regions,
+            backbone=self.backbone,
+            positive=self.positive,
+            dropout_rate=self.dropout_rate,
+            curve_input=self.curve_input,
+        )
         conv_lstm.check_options(head=self.head, loop=self.loop, peak=self.peak)
         super().__post_init__()
 
     def setup(self):
         self.sparam = SParam(
-            self.num_regions, self.backbone, self.positive, self.dropout_rate
+            num_regions=self.num_regions,
+            backbone=self.backbone,
+            positive=self.positive,
+            dropout_rate=self.dropout_rate,
+            curve_input=self.curve_input,
         )
         self.conv_lstm = conv_lstm.ConvLSTMNet(
             peepholes=self.peepholes,
