@@ -43,6 +43,8 @@ class Details(NamedTuple):
     """What the model knew of the whole image, in its own scale; None for most."""
     factors: Float[np.ndarray, " stages"]
     """What aligned each stage: 1 for a model whose own scale is `ldr_white`."""
+    curve_input: str = "encoded"
+    """What an S-curve in the context takes, see `models.sparam`."""
 
 
 class Reconstructor:
@@ -127,7 +129,8 @@ class Reconstructor:
         factors = alignment.factors(stages, encoded, scale=self._own_scale)
         if self.alignment:
             stages *= factors[:, None, None, None]
-        return Details(encoded, stages, context, factors)
+        curve_input = getattr(self._model, "curve_input", "encoded")
+        return Details(encoded, stages, context, factors, curve_input)
 
     def _context(self, encoded: Float[np.ndarray, "h w 3"]) -> Any:
         if not self._has_context:

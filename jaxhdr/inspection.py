@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from jaxhdr import camera, color, previews, regions, scales, scurve
 from jaxhdr.errors import UserError
 from jaxhdr.inference import Details
-from jaxhdr.models.sparam import Context
+from jaxhdr.models.sparam import Context, curve_values
 
 DARKEST: Final = 1 / 255 / 12.92
 """Linear light of code 1 of an 8-bit sRGB photograph (IEC 61966-2-1, section 5.2).
@@ -95,7 +95,7 @@ def inspect(details: Details, *, truth: Picture | None = None) -> Inspection:
     Raises:
       UserError: the truth has another size than the photograph.
     """
-    encoded, stages, context, factors = details
+    encoded, stages, context, factors, curve_input = details
     names = _stage_names(len(stages), context)
     shown = _compared(encoded, stages, names)
     samples = [(names[-1], tone_samples(encoded, stages[-1]))]
@@ -108,7 +108,9 @@ def inspect(details: Details, *, truth: Picture | None = None) -> Inspection:
         shown.append(_stage("truth", truth, f"{names[-1]} vs truth", change))
         samples.insert(0, ("truth", tone_samples(encoded, truth)))
     if isinstance(context, Context):
-        curve = tone_curve(_first(context.curve), factor=float(factors[0]))
+        curve = tone_curve(
+            _first(context.curve), factor=float(factors[0]), curve_input=curve_input
+        )
         maps = region_maps(encoded, context.edges[0])
     return Inspection(
         encoded=previews.shrink(encoded, _LONGEST_SIDE),
@@ -163,18 +165,23 @@ def tone_samples(
 
 
 def tone_curve(
-    curve: scurve.Curve, *, factor: float = 1.0, num_values: int = 256
+    curve: scurve.Curve,
+    *,
+    factor: float = 1.0,
+    curve_input: str = "encoded",
+    num_values: int = 256,
 ) -> ToneCurve:
     """Returns an S-curve, in stops, at equally spaced encoded values of [0, 1].
 
     Args:
       curve: without a batch axis.
       factor: multiplies its radiance, and so its maximum.
+      curve_input: what it takes for an encoded value, see `models.sparam`.
       num_values: 256 are all those of 8 bits.
     """
     values = np.linspace(0, 1, num_values, dtype=np.float32)
     grey = jnp.repeat(jnp.asarray(values)[None, :, None], 3, axis=2)
-    radiance = np.asarray(scurve.expand(grey, curve))[0]
+    radiance = np.asarray(scurve.expand(curve_values(grey, curve_input), curve))[0]
     with np.errstate(divide="ignore"):
         stops = np.log2(factor * radiance)
     return ToneCurve(

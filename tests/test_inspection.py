@@ -85,6 +85,13 @@ def test_curve_values_are_those_of_the_papers_figure_4():
     )
 
 
+def test_a_curve_of_linear_values_is_drawn_over_encoded_ones():
+    identity = scurve.Curve(jnp.ones(()), jnp.ones(3))
+    curve = inspection.tone_curve(identity, curve_input="linear", num_values=3)
+    # IEC 61966-2-1: ((0.5 + 0.055) / 1.055)^2.4 = 0.2140.
+    np.testing.assert_allclose(2 ** curve.stops[1:, 0], [0.2140, 1.0], atol=1e-4)
+
+
 def test_changes_are_signed_stops_between_neighbouring_stages():
     encoded = np.full((8, 9, 3), 0.5, np.float32)
     first = linearised(encoded) * np.float32(4)
