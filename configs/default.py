@@ -81,6 +81,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.optimizer = ml_collections.ConfigDict()
     config.optimizer.learning_rate = 2e-4
+    config.optimizer.part_rates = ()  # ("whole/part", factor of its rate), ...
     config.optimizer.beta1 = 0.9
     config.optimizer.beta2 = 0.999
     config.optimizer.warmup_steps = 0  # linear, from 0

@@ -32,6 +32,7 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
         "backbone": "vgg16",
         "positive": "exponential",
         "dropout_rate": 0.5,
+        "curve_input": "encoded",
     }
     if preset == "paper":
         _as_published(config)
@@ -57,6 +58,7 @@ def _as_published(config: ml_collections.ConfigDict) -> None:
 def _compact(config: ml_collections.ConfigDict) -> None:
     config.model.backbone = "compact"
     config.model.dropout_rate = 0.1
+    config.model.curve_input = "linear"  # training starts at the linearised photograph
     config.data.batch_size = 8
     config.loss.clipped_weight = 3.0
     config.loss.image_mean = "geometric"

@@ -58,13 +58,38 @@ def learning_rate(config: Any, num_steps: int) -> optax.Schedule:
 
 
 def create_optimizer(config: Any, num_steps: int) -> optax.GradientTransformation:
-    """Returns Adam with the configured schedule and gradient clipping."""
+    """Returns Adam with the configured schedule, gradient clipping and slower parts."""
     adam = optax.adam(
         learning_rate(config, num_steps), b1=config.beta1, b2=config.beta2
     )
+    slower = [
+        optax.masked(optax.scale(factor), functools.partial(_part, name=name))
+        for name, factor in config.part_rates
+    ]
+    clipping = []
     if config.clip_norm > 0:
-        return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
-    return adam
+        clipping.append(optax.clip_by_global_norm(config.clip_norm))
+    return optax.chain(*clipping, adam, *slower)
+
+
+def _part(params: PyTree, *, name: str) -> PyTree:
+    """Returns which parameters lie under `name`, such as "decoder/convolution_1".
+
+    Raises:
+      UserError: none do.
+    """
+
+    def lies_under(path, _leaf):
+        full = jax.tree_util.keystr(path, simple=True, separator="/")
+        return full.startswith(f"{name}/")
+
+    chosen = jax.tree_util.tree_map_with_path(lies_under, params)
+    if not any(jax.tree.leaves(chosen)):
+        raise UserError(
+            f"optimizer.part_rates names {name!r}, but the model has no such part; it "
+            f"has {sorted(params)}, and parts of these, as in 'whole/part'"
+        )
+    return chosen
 
 
 def create_state(params: PyTree, optimizer: optax.GradientTransformation) -> TrainState:

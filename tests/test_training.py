@@ -29,6 +29,7 @@ OPTIMIZER = ConfigDict(
         "constant_share": 0.5,
         "decay": "cosine",
         "clip_norm": 1.0,
+        "part_rates": (),
     }
 )
 
@@ -96,6 +97,26 @@ def compiled_step():
         virtual_camera=FIXED_CAMERA,
     )
     return model, optimizer, step
+
+
+def first_updates(params, part_rates):
+    config = ConfigDict(dict(OPTIMIZER) | {"part_rates": part_rates})
+    optimizer = train_step.create_optimizer(config, 100)
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    return jax.tree.map(lambda x: float(x[0]), updates)
+
+
+def test_parts_of_the_model_can_learn_more_slowly():
+    ones = jnp.ones(2)
+    params = {"a": {"b": {"w": ones}, "bc": {"w": ones}}, "ab": {"w": ones}}
+    alike = first_updates(params, ())
+    assert alike["a"]["b"]["w"] == alike["a"]["bc"]["w"] == alike["ab"]["w"] < 0
+    slower = first_updates(params, (("a/b", 0.5), ("ab", 0.0)))
+    assert slower["a"]["b"]["w"] == alike["a"]["b"]["w"] / 2
+    assert slower["a"]["bc"] == alike["a"]["bc"]
+    assert slower["ab"]["w"] == 0
+    with pytest.raises(UserError, match="no such part"):
+        first_updates(params, (("b", 0.5),))
 
 
 def train_on_one_batch(num_steps, *, ema_decay):
