@@ -26,29 +26,33 @@ def run(code: str) -> str:
 
 
 def check_command() -> None:
-    """The `jaxhdr` command on the shipped photograph."""
+    """The `jaxhdr` command on the shipped photograph, with every shipped model."""
     import numpy as np
 
     import jaxhdr
     from jaxhdr import image_io
+    from jaxhdr.pretrained import shipped_names
 
     package = pathlib.Path(jaxhdr.__file__).parent
     assert "site-packages" in package.parts, f"{package} is not an installed package"
     photograph = next((package / "samples").glob("*.jpg"))
     command = pathlib.Path(sysconfig.get_path("scripts"), "jaxhdr")
-    with tempfile.TemporaryDirectory() as folder:
-        target = pathlib.Path(folder, "photo.exr")
-        subprocess.run([command, photograph, "-o", target], check=True)
-        encoded = image_io.read_encoded(photograph)
-        hdr = image_io.read_hdr(target)
-    assert hdr.shape == encoded.shape, f"{hdr.shape} from {encoded.shape}"
-    assert hdr.dtype == np.float32
-    assert np.isfinite(hdr).all()
-    assert hdr.min() >= 0
-    assert hdr.max() > 1, "nothing is brighter than the white of the photograph"
-    print(
-        f"{photograph.name}: {hdr.shape}, radiance {hdr.min():.4f} to {hdr.max():.2f}"
-    )
+    encoded = image_io.read_encoded(photograph)
+    for model in shipped_names():
+        with tempfile.TemporaryDirectory() as folder:
+            target = pathlib.Path(folder, "photo.exr")
+            arguments = [command, photograph, "-o", target, "--model", model]
+            subprocess.run(arguments, check=True)
+            hdr = image_io.read_hdr(target)
+        assert hdr.shape == encoded.shape, f"{hdr.shape} from {encoded.shape}"
+        assert hdr.dtype == np.float32
+        assert np.isfinite(hdr).all()
+        assert hdr.min() >= 0
+        assert hdr.max() > 1, "nothing is brighter than the white of the photograph"
+        print(
+            f"{photograph.name}, {model}: {hdr.shape}, radiance {hdr.min():.4f} to "
+            f"{hdr.max():.2f}"
+        )
 
 
 def check_import() -> None:

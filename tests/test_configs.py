@@ -6,7 +6,7 @@ import re
 import pytest
 
 from configs import default, fhdr
-from jaxhdr import camera, data
+from jaxhdr import camera, data, train_step
 from jaxhdr.models import create_model
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -43,6 +43,11 @@ def flat(tree, prefix=""):
             yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+def with_tuples(value):
+    """JSON has lists only."""
+    return tuple(map(with_tuples, value)) if isinstance(value, list) else value
 
 
 def fields(config):
@@ -82,10 +87,7 @@ def test_a_config_stored_as_json_makes_the_same_run(file, argument):
     assert camera.create_camera(**stored["camera"]) == camera.create_camera(
         **config.camera
     )
-    again = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in flat(stored)
-    }
+    again = {name: with_tuples(value) for name, value in flat(stored)}
     assert again == dict(flat(config.to_dict()))
 
 
@@ -152,6 +154,28 @@ def test_the_official_preset_detaches_hidden_states():
     assert (config.optimizer.beta1, config.optimizer.beta2) == (0.9, 0.999)
     assert config.loss.perceptual_weight == 10.0
     assert config.model.detach_hidden
+
+
+def test_sparam_lstm_trains_as_the_paper():
+    # Oh et al. (2021), section 3.2 (Adam, batch, epochs), 3.1 (mean of 0.5, images),
+    # 2.1 (Eq. 7) and 2.2 (Eq. 8).
+    for file in ("sparam", "sparam_lstm"):
+        config = load(file, "paper,hdr_images")
+        assert (config.optimizer.beta1, config.optimizer.beta2) == (0.9, 0.999)
+        rate = train_step.learning_rate(config.optimizer, config.train.num_steps)
+        assert float(rate(100_000)) == pytest.approx(7e-5)
+        assert config.train.num_steps * config.data.batch_size == 50 * 10_236
+        assert config.data.batch_size == 4
+        assert config.data.patch_size == 256
+        assert config.train.inner_crop == 0
+        assert config.loss.scale == "mean_half"
+        assert config.loss.domain == "linear"
+        assert config.loss.structure_weight == 0.83
+        assert (config.model.backbone, config.model.num_regions) == ("vgg16", 5)
+        assert config.model.curve_input == "encoded"
+    assert config.model.head == "relu"
+    beta, alpha = config.loss.stage_weights
+    assert alpha > beta
 
 
 def test_the_peaks_of_the_model_and_of_the_loss_are_one_field():
