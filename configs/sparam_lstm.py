@@ -32,8 +32,7 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
     config.loss.stage_weights = (0.3, 0.7)
     if not is_paper:
         config.train.inner_crop = 64
-        config.optimizer.learning_rate = 1e-3
-        config.optimizer.constant_share = 0.5
+        config.optimizer.learning_rate = 4e-4
         config.optimizer.part_rates = (
             # The curve is that of all pixels; a part of them is a noisy witness.
             ("sparam", 0.1),

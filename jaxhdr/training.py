@@ -54,11 +54,6 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> train_step.TrainSt
     optimizer = train_step.create_optimizer(config.optimizer, config.train.num_steps)
     replicated, sharded = _shardings(config.data.batch_size)
     key = jax.random.key(config.seed)
-    params = initialisation.initial_params(
-        key, model, init_from=config.train.init_from, vgg16=config.train.vgg16
-    )
-    state = train_step.create_state(params, optimizer)
-    state = jax.device_put(jax.tree.map(np.array, state), replicated)
     step = functools.partial(
         train_step.train_step,
         key=jax.random.fold_in(key, 1),
@@ -75,6 +70,13 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> train_step.TrainSt
         ) as manager,
         run_log.open_log(workdir, num_steps=config.train.num_steps) as log,
     ):
+        # A resumed run does not need what it started from.
+        sources = {"init_from": config.train.init_from, "vgg16": config.train.vgg16}
+        params = initialisation.initial_params(
+            key, model, **(sources if manager.latest_step() is None else {})
+        )
+        state = train_step.create_state(params, optimizer)
+        state = jax.device_put(jax.tree.map(np.array, state), replicated)
         restored = checkpoints.restore_latest(manager, state)
         if restored is not None:
             _check_same_model(restored.config, config)

@@ -215,9 +215,8 @@ class ConvLSTMNet(nn.Module):
         num_regions = len(region_maps)
         repeated = jnp.broadcast_to(code[None], region_maps.shape)
         inputs = jnp.concatenate([repeated, region_maps], axis=-1)
-        states = tuple(
-            (jnp.zeros((*code.shape[:3], width)),) * 2 for width in ENCODER_WIDTHS
-        )
+        zeros = (jnp.zeros((*code.shape[:3], width)) for width in ENCODER_WIDTHS)
+        states = tuple((zero, zero) for zero in zeros)
         body = nn.remat(_Step, prevent_cse=False) if self.remat else _Step
         if num_regions == 1:
             # A scan of one step gains nothing, and its gradient is slow on the CPU.
