@@ -176,8 +176,8 @@ def test_a_part_of_each_image_trains_both_stages_of_sparam_lstm():
         {name: np.mean([row[name] for row in part]) for name in rows[0]}
         for part in (rows[:5], rows[-5:])
     )
-    assert last["l1_stage_1"] < first["l1_stage_1"] / 2
-    assert last["l1_stage_2"] < last["l1_stage_1"]
+    for stage in ("l1_stage_1", "l1_stage_2"):
+        assert last[stage] < 0.9 * first[stage]
     # A twentieth of the pixels is clipped, but half of the parts hold one that is.
     assert np.mean([row["clipped_share"] for row in rows]) > 0.06
 
