@@ -60,10 +60,9 @@ def _compact(config: ml_collections.ConfigDict) -> None:
     config.model.dropout_rate = 0.1
     config.model.curve_input = "linear"  # training starts at the linearised photograph
     config.data.batch_size = 8
-    config.loss.clipped_weight = 3.0
-    config.loss.image_mean = "geometric"
+    config.loss.clipped_weight = 5.0
     config.loss.structure_weight = 0.1
-    config.optimizer.learning_rate = 5e-4
+    config.optimizer.learning_rate = 1e-3
     config.optimizer.warmup_steps = 50
     config.optimizer.decay = "cosine"
     config.optimizer.constant_share = 0.0

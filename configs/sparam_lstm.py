@@ -33,6 +33,8 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
     if not is_paper:
         config.train.inner_crop = 64
         config.optimizer.learning_rate = 4e-4
+        # Of gradients that are mostly far below 1, a rare large one undid the training.
+        config.optimizer.clip_norm = 0.1
         config.optimizer.part_rates = (
             # The curve is that of all pixels; a part of them is a noisy witness.
             ("sparam", 0.1),
