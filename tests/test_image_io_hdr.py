@@ -60,6 +60,16 @@ def test_float_formats_keep_every_bit(tmp_path, hdr, suffix):
     assert back.dtype == np.float32 and back.flags.writeable
 
 
+@pytest.mark.parametrize("suffix", ["exr", "hdr", "npy", "pfm", "tif"])
+def test_arrays_with_gaps_are_written(tmp_path, suffix):
+    planes = np.random.default_rng(0).lognormal(0, 1, (3, 8, 9)).astype(np.float32)
+    path, same = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
+    gaps = planes.transpose(1, 2, 0)[:, ::-1]
+    image_io.write_hdr(path, gaps, half=False)
+    image_io.write_hdr(same, np.ascontiguousarray(gaps), half=False)
+    assert path.read_bytes() == same.read_bytes()
+
+
 def test_other_libraries_read_our_tiff(tmp_path, hdr):
     image_io.write_hdr(tmp_path / "x.tif", hdr)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "x.tif"), hdr)

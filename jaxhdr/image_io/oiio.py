@@ -73,6 +73,8 @@ def write_pixels(
     output = oiio.ImageOutput.create(os.fspath(path))
     if output is None:
         raise OSError(_error_of(None))
+    # OpenImageIO takes no array with gaps, such as a view of every other channel.
+    pixels = np.ascontiguousarray(pixels)
     is_written = output.open(os.fspath(path), spec) and output.write_image(pixels)
     error = _error_of(output)
     # Closing flushes, so a full disk may show only here.
