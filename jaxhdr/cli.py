@@ -114,12 +114,7 @@ def _reconstruct(options: argparse.Namespace) -> int:
     if options.float and jobs[0].output.suffix.lower() != ".exr":
         raise UserError("--float is for .exr; other formats have one precision each")
 
-    from jaxhdr import inference
-
-    tile = inference.DEFAULT_TILE if options.tile is None else options.tile or None
-    reconstructor = inference.Reconstructor(
-        options.model, tile=tile, progress=not options.quiet
-    )
+    reconstructor = cli_arguments.open_reconstructor(options)
     failed = []
     for job in jobs:
         try:

@@ -1,4 +1,4 @@
-"""What the subcommands of `jaxhdr` have in common. Imports no libraries.
+"""What the subcommands of `jaxhdr` have in common. Imports no library at once.
 
 Mistakes are reported in one line; models and exposures are named alike everywhere.
 """
@@ -6,7 +6,7 @@ Mistakes are reported in one line; models and exposures are named alike everywhe
 import argparse
 import math
 import pathlib
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from jaxhdr.errors import UserError
 
@@ -37,6 +37,14 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="largest side of a tile, bounds memory; 0: the whole image at once",
     )
+
+
+def open_reconstructor(options: argparse.Namespace) -> Any:
+    """Returns the `Reconstructor` that `--model`, `--tile` and `--quiet` ask for."""
+    from jaxhdr import inference  # and JAX, which only work is worth waiting for
+
+    tile = inference.DEFAULT_TILE if options.tile is None else options.tile or None
+    return inference.Reconstructor(options.model, tile=tile, progress=not options.quiet)
 
 
 def shipped_names() -> list[str]:

@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _inspect(options: argparse.Namespace, output: pathlib.Path) -> None:
-    from jaxhdr import figures, image_io, inference, inspection, previews
+    from jaxhdr import figures, image_io, inspection, previews
 
     # Both files first: the model takes much longer.
     encoded = image_io.read_encoded(options.input)
@@ -88,11 +88,7 @@ def _inspect(options: argparse.Namespace, output: pathlib.Path) -> None:
     if options.truth is not None:
         truth = image_io.read_hdr(options.truth)
         inspection.check_truth(truth, encoded)
-    reconstructor = inference.Reconstructor(
-        options.model,
-        tile=inference.DEFAULT_TILE if options.tile is None else options.tile or None,
-        progress=not options.quiet,
-    )
+    reconstructor = cli_arguments.open_reconstructor(options)
     details = reconstructor.details(encoded)
     aligned = reconstructor.alignment
     figures.write_sheet(

@@ -63,6 +63,23 @@ def inverse_mu_law(
     return jnp.expm1(code * math.log1p(mu)) / mu
 
 
+def peak_code(
+    linear: Float[Array, "*shape"], *, peak: float, mu: float = MU
+) -> Float[Array, "*shape"]:
+    """Returns the mu-law code of radiance over `peak`, clipped to [0, 1].
+
+    The gradient passes through the clip, as in `clip_straight_through`.
+    """
+    return mu_law(clip_straight_through(linear / peak), mu=mu)
+
+
+def peak_radiance(
+    code: Float[Array, "*shape"], *, peak: float
+) -> Float[Array, "*shape"]:
+    """Returns the radiance in [0, `peak`] of a code, the inverse of `peak_code`."""
+    return peak * inverse_mu_law(clip_straight_through(code))
+
+
 @jax.custom_jvp
 def clip_straight_through(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Returns `x` clipped to [0, 1], with the gradient of `x` itself.

@@ -248,7 +248,7 @@ def _in_domain(
         return linear
     if domain != "mu_law":
         raise UserError(f"domain is {domain!r}; expected 'mu_law' or 'linear'")
-    return color.mu_law(color.clip_straight_through(linear / peak), mu=mu)
+    return color.peak_code(linear, peak=peak, mu=mu)
 
 
 def _by_stage(parts: dict[str, PerStage]) -> dict[str, Float[Array, ""]]:

@@ -152,23 +152,23 @@ def train_step(
         curves=curves,
     )
     factor = scales.factor(pair.hdr, scale)
-    hdr = pair.hdr * factor[:, None, None, None]
-    part = camera.Pair(pair.encoded, hdr)
+    encoded, hdr = pair.encoded, pair.hdr * factor[:, None, None, None]
     if inner_crop is not None:
         crop_key = jax.random.fold_in(step_key, 1)
         corners = crops.choose(crop_key, pair.encoded, inner_crop)
-        images = (crops.cut(image, corners, inner_crop.size) for image in part)
-        part = camera.Pair(*images)
+        encoded, hdr = (
+            crops.cut(image, corners, inner_crop.size) for image in (encoded, hdr)
+        )
     rngs = {"dropout": jax.random.fold_in(step_key, 2)}
 
     def objective(params):
         apply = functools.partial(model.apply, {"params": params}, rngs=rngs)
         context = apply(pair.encoded, method="context")
-        stages, sown = apply(part.encoded, context, mutable=["intermediates"])
+        stages, sown = apply(encoded, context, mutable=["intermediates"])
         value, terms = losses.total(
-            stages, part.hdr, part.encoded, vgg_params=vgg_params, **dict(loss)
+            stages, hdr, encoded, vgg_params=vgg_params, **dict(loss)
         )
-        terms |= {"clipped_share": camera.is_clipped(part.encoded).mean()}
+        terms |= {"clipped_share": camera.is_clipped(encoded).mean()}
         return value, terms | _lowest(sown)
 
     gradients, terms = jax.grad(objective, has_aux=True)(state.params)

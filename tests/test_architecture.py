@@ -22,7 +22,6 @@ ALLOWED = {
     "weight_files": {"atomic", "torch_files"},
     "checkpoints": set(),
     "data": set(),
-    "cli_arguments": set(),
     "cli_plan": set(),
     "tiling": set(),
     # light
@@ -62,14 +61,15 @@ ALLOWED = {
     },
     "figures": {"atomic", "color", "inspection", "previews"},
     # the command and its subcommands
+    "cli_arguments": {"inference"},
     "cli_convert": {"cli_arguments", "pretrained"},
     "cli_inspect": {
-        *("cli_arguments", "cli_plan", "figures", "image_io", "inference"),
+        *("cli_arguments", "cli_plan", "figures", "image_io"),
         *("inspection", "previews"),
     },
     "cli": {
         *("cli_arguments", "cli_convert", "cli_inspect", "cli_plan"),
-        *("image_io", "inference", "previews"),
+        *("image_io", "previews"),
     },
 }
 OPEN_TO_ALL = {"errors", ""}

@@ -189,8 +189,7 @@ class ConvLSTMNet(nn.Module):
         residual = self.head == "residual"
         code = pseudo_hdr
         if residual:
-            scaled = color.clip_straight_through(pseudo_hdr / self.peak)
-            code = color.mu_law(scaled)
+            code = color.peak_code(pseudo_hdr, peak=self.peak)
         features = self._encode(code, region_maps)
         decoder = Decoder(
             self.shared_prelu,
@@ -204,7 +203,7 @@ class ConvLSTMNet(nn.Module):
         self.sow("intermediates", "live_output", (output > 0).mean())
         if not residual:
             return relu_straight_through(output)
-        return self.peak * color.inverse_mu_law(color.clip_straight_through(output))
+        return color.peak_radiance(output, peak=self.peak)
 
     def _encode(
         self,

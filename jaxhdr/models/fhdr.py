@@ -311,7 +311,7 @@ class FHDR(nn.Module):
         if self.head == "residual":
             linear = color.srgb_decode(encoded) / self.peak
             outputs = outputs + color.mu_law(linear)[None]
-        return self.peak * color.inverse_mu_law(color.clip_straight_through(outputs))
+        return color.peak_radiance(outputs, peak=self.peak)
 
 
 def _layers() -> dict[str, tuple[str, ...]]:
