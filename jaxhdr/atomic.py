@@ -31,7 +31,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             temporary.chmod(target.stat().st_mode & 0o7777)
         os.replace(temporary, target)
     except OSError as error:
-        raise UserError(f"cannot write {target}: {_reason(error)}.") from error
+        # A library's own words name the file that it was given.
+        reason = _reason(error).replace(str(temporary), str(target)).rstrip(".")
+        raise UserError(f"cannot write {target}: {reason}.") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

@@ -294,3 +294,11 @@ def test_devices_are_never_replaced():
     with pytest.raises(UserError, match="not a regular file"):
         with atomic_path("/dev/null"):
             raise AssertionError("not reached")
+
+
+def test_a_librarys_own_words_name_the_users_file(tmp_path):
+    target = tmp_path / "x.exr"
+    with pytest.raises(UserError) as caught, atomic_path(target) as temporary:
+        raise OSError(f'failed to write "{temporary}". Output failed..')
+    expected = f'cannot write {target}: failed to write "{target}". Output failed.'
+    assert str(caught.value) == expected
