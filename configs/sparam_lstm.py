@@ -32,13 +32,14 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
     config.loss.stage_weights = (0.3, 0.7)
     if not is_paper:
         config.train.inner_crop = 64
-        config.optimizer.learning_rate = 4e-4
-        # Of gradients that are mostly far below 1, a rare large one undid the training.
-        config.optimizer.clip_norm = 0.1
+        config.loss.structure_weight = 0.0
+        config.optimizer.learning_rate = 1e-3
         config.optimizer.part_rates = (
             # The curve is that of all pixels; a part of them is a noisy witness.
             ("sparam", 0.1),
+            # The rest by their numbers of inputs, as Adam's steps do not know them.
+            ("conv_lstm/encoder", 0.25),
             # A step moves the 5,184 weights of each output at once.
-            ("conv_lstm/decoder/deconvolution", 0.02),
+            ("conv_lstm/decoder/deconvolution", 0.03),
         )
     return config

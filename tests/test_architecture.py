@@ -92,6 +92,7 @@ OWNERS = {
     "pi_heif": {"image_io"},
     "PIL": {"image_io", "previews"},
     "safetensors": {"weight_files"},
+    "scipy": {"metrics"},
     "skimage": set(),
     "tensorboardX": {"run_log"},
     "tensorflow": set(),

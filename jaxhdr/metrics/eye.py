@@ -79,7 +79,7 @@ def frequencies(
     """Returns the frequencies of what `rfft2` returns of an image of that size."""
     rows, columns = jnp.fft.fftfreq(size[0]), jnp.fft.rfftfreq(size[1])
     # Not `hypot`, whose slope at (0, 0) is NaN.
-    return pixels_per_degree * jnp.sqrt(rows[:, None] ** 2 + columns**2)
+    return pixels_per_degree * jnp.sqrt(rows[:, None] ** 2 + columns[None] ** 2)
 
 
 def optics_transfer(frequency: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -90,15 +90,15 @@ def optics_transfer(frequency: Float[Array, "*shape"]) -> Float[Array, "*shape"]
 
 
 def neural_sensitivity(
-    frequency: Float[Array, "*shape"] | float,
-    luminance: Float[Array, "*shape"],
+    frequency: Float[Array, "..."] | float,
+    luminance: Float[Array, "..."],
     *,
     constants: Float[np.ndarray, "rows 5"],
-) -> Float[Array, "*shape"]:
+) -> Float[Array, "..."]:
     """Returns the contrast sensitivity of the eye behind its optics.
 
     Args:
-      frequency: zero has none.
+      frequency: of the shape of `luminance`, if both are arrays; zero has none.
       luminance: that the eye is adapted to.
       constants: rows of luminance and p1 to p4; between rows, linear in log luminance.
     """

@@ -25,6 +25,7 @@ from jaxtyping import Array, Float
 from jaxhdr.metrics import bicubic, eye, masking, pyramid, spectra
 
 Color = Literal["rgb-bt.709", "luminance"]
+Surround = float | Literal["geometric mean"]
 
 SMALLEST = 17  # pixels to a side; the filters of the pyramid do not fit into less
 
@@ -127,7 +128,7 @@ def hdr_vdp2(
     *,
     pixels_per_degree: float,
     color: Color = "rgb-bt.709",
-    surround: float | Literal["geometric mean"] = _SURROUND,
+    surround: Surround = _SURROUND,
 ) -> Visibility:
     """Returns visibility and quality of the difference between images.
 
@@ -155,7 +156,7 @@ def _one(
     *,
     pixels_per_degree: float,
     color: Color,
-    surround: float | str,
+    surround: Surround,
 ) -> Visibility:
     size = (pair.shape[1], pair.shape[2])
     if min(size) < SMALLEST:
@@ -178,7 +179,7 @@ def _see(
     pixels_per_degree: float,
     *,
     color: Color,
-    surround: float | str,
+    surround: Surround,
 ) -> _Seen:
     """Returns the answer of the receptors to the light that reaches the retina."""
     light = _retinal(jnp.moveaxis(pair, -1, 0), pixels_per_degree, surround=surround)
@@ -187,9 +188,9 @@ def _see(
         jnp.asarray(weights.T, pair.dtype), light, axes=1, precision="highest"
     )
     cones_table, rods_table = jnp.asarray(eye.response_tables(_RECEPTORS), pair.dtype)
-    cones = sum(eye.look_up(cones_table, eye.log_adaptation(x)) for x in (long, middle))
-    rods = eye.look_up(rods_table, eye.log_adaptation(rods))
-    response = _centred(cones) + _centred(rods)
+    response = _centred(eye.look_up(rods_table, eye.log_adaptation(rods)))
+    for cones in (long, middle):
+        response += _centred(eye.look_up(cones_table, eye.log_adaptation(cones)))
     return _Seen(masking.from_reference(response), long + middle)
 
 
@@ -197,11 +198,11 @@ def _retinal(
     channels: Float[Array, "c 2 h w"],
     pixels_per_degree: float,
     *,
-    surround: float | str,
+    surround: Surround,
 ) -> Float[Array, "c 2 h w"]:
     """Returns the light behind the optics of the eye."""
     height, width = channels.shape[-2:]
-    if surround == "geometric mean":
+    if isinstance(surround, str):
         beside = jnp.exp(jnp.mean(jnp.log(channels[:, 1]), axis=(-2, -1)))
     else:
         beside = jnp.full(len(channels), surround, channels.dtype)
@@ -255,7 +256,7 @@ def _bands(seen: _Seen, pixels_per_degree: float) -> pyramid.Bands:
 
 def _distances(
     bands: pyramid.Bands, adaptation: Float[Array, "2 h w"], pixels_per_degree: float
-) -> pyramid.Bands:
+) -> list[masking.Band]:
     """Returns the differences of the bands, in units of what can just be seen."""
     log_adaptation = eye.log_adaptation(jnp.mean(adaptation, axis=0))
     masks = [masking.mutual(band) for band in bands]
@@ -263,13 +264,13 @@ def _distances(
     distances = []
     for index, (band, mask) in enumerate(zip(bands, masks, strict=True)):
         gain = 2.0**index
-        noise = jnp.ones_like(mask[0])
+        noise = jnp.ones_like(mask[:1])
         if index < last:
-            around = bicubic.resize_like(log_adaptation, mask)
+            around = bicubic.resize_like(log_adaptation[None], mask)
             noise = _noise(masking.band_frequency(index, pixels_per_degree), around)
         finer, coarser = masking.neighbours(masks, index)
         beside = finer / (gain / 2) + coarser / (gain * 2)
-        crossing = jnp.maximum(jnp.sum(mask, axis=0) - mask, 0)
+        crossing = jnp.maximum(jnp.sum(mask, axis=0, keepdims=True) - mask, 0)
         hidden = gain * (
             _SELF_WEIGHT * (mask / (noise * gain)) ** _MASK_POWER
             + _CROSS_WEIGHT * (crossing / (noise * gain)) ** _MASK_POWER
@@ -282,13 +283,15 @@ def _distances(
 
 
 def _quality(
-    distances: pyramid.Bands, changed: Float[Array, "h w"], pixels_per_degree: float
+    distances: list[masking.Band],
+    changed: Float[Array, "h w"],
+    pixels_per_degree: float,
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Returns Q of 2.2.1 and Q_MOS of 2.2.0."""
     totals = dict.fromkeys(_QUALITY_WEIGHTS, jnp.zeros((), changed.dtype))
     for index, distance in enumerate(distances):
         frequency = masking.band_frequency(index, pixels_per_degree)
-        counted = distance * bicubic.resize_like(changed, distance)
+        counted = distance * bicubic.resize_like(changed, distance)[None]
         energy = jnp.sum(counted**2, axis=(-2, -1))
         # The slope of the root is infinite at zero, where the two images are equal.
         root = jnp.where(energy > 0, jnp.sqrt(jnp.where(energy > 0, energy, 1)), 0)
@@ -303,7 +306,7 @@ def _quality(
 
 
 def _detection(
-    distances: pyramid.Bands,
+    distances: list[masking.Band],
 ) -> tuple[Float[Array, ""], Float[Array, "h w"], Float[Array, ""]]:
     """Returns P_det, P_map and C_max."""
     visible = [
@@ -316,7 +319,7 @@ def _detection(
     return jnp.max(probability), probability, jnp.max(contrast)
 
 
-def _noise(frequency: float, log_adaptation: Float[Array, "h w"]) -> Array:
+def _noise(frequency: float, log_adaptation: Float[Array, "1 h w"]) -> Array:
     luminance = jnp.asarray(eye.even_luminance(_NUM_SENSITIVITIES))
     table = eye.neural_sensitivity(frequency, luminance, constants=_SENSITIVITY)
     return 1 / eye.look_up(table.astype(log_adaptation.dtype), log_adaptation)

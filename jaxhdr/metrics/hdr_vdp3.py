@@ -174,13 +174,13 @@ def _cosine_frequencies(
     image: Float[Array, "h w c"], pixels_per_degree: float
 ) -> Float[Array, "h w"]:
     rows, columns = (jnp.arange(side) / (2 * side) for side in image.shape[:2])
-    return pixels_per_degree * jnp.sqrt(rows[:, None] ** 2 + columns**2)
+    return pixels_per_degree * jnp.sqrt(rows[:, None] ** 2 + columns[None] ** 2)
 
 
 def _filtered(
-    images: Float[Array, "*batch h w"], transfer: Float[Array, "h w"]
-) -> Float[Array, "*batch h w"]:
-    spectrum = jax.scipy.fft.dctn(images, axes=(-2, -1)) * transfer
+    images: Float[Array, "c n h w"], transfer: Float[Array, "h w"]
+) -> Float[Array, "c n h w"]:
+    spectrum = jax.scipy.fft.dctn(images, axes=(-2, -1)) * transfer[None, None]
     return jax.scipy.fft.idctn(spectrum, axes=(-2, -1))
 
 
@@ -194,7 +194,7 @@ def _adaptation(
     padded = jnp.pad(logs, ((0, 0), (0, height), (0, width)), mode="edge")
     frequency = eye.frequencies((2 * height, 2 * width), 2 * np.pi)
     transfer = jnp.exp(-((frequency * sigma) ** 2) / 2).astype(logs.dtype)
-    spectrum = jnp.fft.rfft2(padded) * transfer
+    spectrum = jnp.fft.rfft2(padded) * transfer[None]
     blurred = jnp.fft.irfft2(spectrum, s=padded.shape[-2:])
     return jnp.exp(blurred[:, :height, :width])
 
@@ -228,21 +228,23 @@ def _bands(response: Float[Array, "2 h w"], pixels_per_degree: float) -> pyramid
 
 def _distances(
     bands: pyramid.Bands, adaptation: Float[Array, "2 h w"], pixels_per_degree: float
-) -> pyramid.Bands:
+) -> list[masking.Band]:
     """Returns the differences of the bands, in units of what can just be seen."""
     log_adaptation = eye.log_adaptation(jnp.mean(adaptation, axis=0))
     masks = [masking.mutual(band) for band in bands]
     distances = []
     for index, (band, mask) in enumerate(zip(bands, masks, strict=True)):
         difference = band[:, 0]
-        around = bicubic.resize_like(log_adaptation, mask)
+        around = bicubic.resize_like(log_adaptation[None], mask)
         if index < len(bands) - 1:
+            table = jnp.asarray(eye.even_luminance(_NUM_SENSITIVITIES))
             frequency = masking.band_frequency(index, pixels_per_degree)
+            thresholds = _threshold(jnp.asarray(frequency), table).astype(mask.dtype)
+            noise = 1 / eye.look_up(1 / thresholds, around)
         else:
             pixels = 2 * masking.band_frequency(index - 1, pixels_per_degree)
             frequency = _dominant_frequency(difference[0], pixels)
-            around = jnp.mean(around)
-        noise = _noise(frequency, around)
+            noise = _threshold(frequency, 10 ** jnp.mean(around))
         beside = sum(masking.neighbours(masks, index))
         hidden = _SELF_WEIGHT * mask**_MASK_POWER
         hidden += _NEIGHBOUR_WEIGHT * beside**_MASK_POWER
@@ -252,13 +254,12 @@ def _distances(
     return distances
 
 
-def _noise(
-    frequency: float | Float[Array, ""], log_adaptation: Float[Array, "*shape"]
-) -> Float[Array, "*shape"]:
-    luminance = jnp.asarray(eye.even_luminance(_NUM_SENSITIVITIES))
-    table = eye.neural_sensitivity(frequency, luminance, constants=_SENSITIVITY)
-    table /= eye.optics_transfer(jnp.asarray(frequency))
-    return 1 / eye.look_up(table.astype(log_adaptation.dtype), log_adaptation)
+def _threshold(
+    frequency: Float[Array, ""], luminance: Float[Array, "*levels"]
+) -> Float[Array, "*levels"]:
+    """Returns the contrast behind the optics that can just be seen."""
+    sensitivity = eye.neural_sensitivity(frequency, luminance, constants=_SENSITIVITY)
+    return eye.optics_transfer(frequency) / sensitivity
 
 
 def _dominant_frequency(
@@ -269,15 +270,17 @@ def _dominant_frequency(
     rows, columns = (
         jnp.fft.fftfreq(side, 1 / pixels_per_degree) for side in image.shape
     )
-    frequency = jnp.sqrt(rows[:, None] ** 2 + columns**2)
+    frequency = jnp.sqrt(rows[:, None] ** 2 + columns[None] ** 2)
     strongest = jnp.argmax(strength.T)  # of equals the first, column after column
     return jax.lax.stop_gradient(frequency.T.ravel()[strongest])
 
 
-def _pooled(distances: pyramid.Bands, changed: Float[Array, "h w"]) -> Float[Array, ""]:
+def _pooled(
+    distances: list[masking.Band], changed: Float[Array, "h w"]
+) -> Float[Array, ""]:
     total = jnp.zeros((), changed.dtype)
     for distance in distances:
-        weight = bicubic.resize_like(changed, distance)
+        weight = bicubic.resize_like(changed, distance)[None]
         size = jnp.abs(distance * weight)
         # The slope of the power is infinite at zero, where the images are equal.
         power = jnp.where(size > 0, jnp.where(size > 0, size, 1) ** _POOLING_POWER, 0)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 from jaxhdr.metrics import bicubic
 
 __all__ = [
+    "Band",
     "band_frequency",
     "changed",
     "each_pair",
@@ -26,7 +27,7 @@ __all__ = [
 
 _CHANGED = 0.001  # relative; pixels that differ less cost no quality
 
-Band = Float[Array, "orientations h w"]
+Band = Float[Array, "_ _ _"]  # orientation, row, column
 
 
 def each_pair(

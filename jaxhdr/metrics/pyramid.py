@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from jaxhdr.metrics import spectra
 
 Images = Float[Array, "*batch _ _"]
-Bands = list[Float[Array, "orientations *batch _ _"]]
+Bands = list[Float[Array, "_ *batch _ _"]]  # orientation first
 
 ORIENTATIONS = {"sp0": 1, "sp3": 4}
 
@@ -82,7 +82,7 @@ def _correlate(images: Images, bank: np.ndarray) -> Float[Array, "filters *batch
     image = jnp.fft.rfft2(padded, s=size)
     each = jnp.expand_dims(_transfer(bank, size, image), range(1, images.ndim - 1))
     height, width = images.shape[-2:]
-    return jnp.fft.irfft2(image * jnp.conj(each), s=size)[..., :height, :width]
+    return jnp.fft.irfft2(image[None] * jnp.conj(each), s=size)[..., :height, :width]
 
 
 def _convolve(images: Float[Array, "filters *batch _ _"], bank: np.ndarray) -> Images:
