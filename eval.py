@@ -7,13 +7,20 @@ import sys
 
 from absl import app, flags, logging
 
-from jaxhdr import evaluation, reports
+from jaxhdr import evaluation, metrics, reports
 from jaxhdr.errors import UserError
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _STEP = flags.DEFINE_integer("step", None, "Checkpoint; default the newest.")
 _NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Default all of the split.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Default as in training.")
+_METRICS = flags.DEFINE_list("metrics", None, "Names of the columns; default all.")
+_WHITE = flags.DEFINE_float("white", 200.0, "cd/m^2 of the photograph's white.")
+_PEAK = flags.DEFINE_float("peak", 10_000.0, "cd/m^2 of the display's brightest pixel.")
+_BLACK = flags.DEFINE_float("black", 0.005, "cd/m^2 of the display's darkest pixel.")
+_PIXELS_PER_DEGREE = flags.DEFINE_float(
+    "pixels_per_degree", 30.0, "Of the viewer's visual angle."
+)
 _OUTPUT = flags.DEFINE_string("output", None, "Default WORKDIR/evaluation/STEP.")
 
 
@@ -29,6 +36,13 @@ def main(argv: list[str]) -> None:
             num_images=_NUM_IMAGES.value,
             data_dir=_DATA_DIR.value,
             output=_OUTPUT.value,
+            metrics=_METRICS.value,
+            display=metrics.Display(
+                white=_WHITE.value,
+                peak=_PEAK.value,
+                black=_BLACK.value,
+                pixels_per_degree=_PIXELS_PER_DEGREE.value,
+            ),
         )
     except UserError as error:
         sys.stderr.write(f"eval.py: error: {error}\n")

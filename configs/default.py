@@ -102,6 +102,10 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.eval = ml_collections.ConfigDict()
     config.eval.seed = 1_000_003  # of the validation cameras
+    config.eval.metrics = (  # during training; eval.py computes all
+        *("psnr_linear", "psnr_mu", "ssim_linear", "ssim_mu"),
+        *("log2_rmse", "log2_rmse_clipped", "log2_rmse_unclipped"),
+    )
     config.eval.num_images = 16  # during training, spread over the split; 0: all
     config.eval.num_samples = 4  # of them on the sample sheet
     return config

@@ -8,6 +8,7 @@ Images are read, estimated and scored one by one, so memory does not grow with t
 number.
 """
 
+import dataclasses
 import functools
 import os
 import pathlib
@@ -25,7 +26,7 @@ from tqdm import tqdm
 import jaxhdr
 from jaxhdr import alignment, camera, checkpoints, color, data, models
 from jaxhdr.errors import UserError
-from jaxhdr.metrics import METRICS, Metric
+from jaxhdr.metrics import METRICS, Display, Metric, select
 from jaxhdr.pretrained import trained_scale
 from jaxhdr.reports import Report, Row, mean_scores, write_report
 
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 BASELINE = "linearised input"
+_DISPLAY = Display()
 
 
 class Example(NamedTuple):
@@ -56,20 +58,31 @@ class Example(NamedTuple):
 _simulate = jax.jit(camera.simulate, static_argnames="camera")
 
 
-@functools.partial(jax.jit, static_argnames="metrics")
+@functools.partial(jax.jit, static_argnames=("metrics", "display"))
 def score(
     stages: Float[Array, "stages b h w 3"],
     encoded: Float[Array, "b h w 3"],
     hdr: Float[Array, "b h w 3"],
     metrics: tuple[Metric, ...],
+    *,
+    display: Display = _DISPLAY,
 ) -> dict[str, Float[Array, "methods b"]]:
-    """Returns each metric of the linearised input, followed by those of the stages."""
+    """Returns each metric of the linearised input, followed by those of the stages.
+
+    Args:
+        stages: estimates in scale `ldr_white`.
+        encoded: the photographs.
+        hdr: the truth in scale `ldr_white`.
+        metrics: the columns.
+        display: that shows the images to metrics of absolute light.
+    """
     clipped = camera.is_clipped(encoded)
     estimates = jnp.concatenate([color.srgb_decode(encoded)[None], stages])
     # One estimate after the other: the memory of one, whatever the number of stages.
     return jax.lax.map(
         lambda estimate: {
-            m.name: m.score(estimate, hdr, clipped=clipped) for m in metrics
+            m.name: m.score(estimate, hdr, clipped=clipped, display=display)
+            for m in metrics
         },
         estimates,
     )
@@ -111,6 +124,8 @@ def evaluate(
     predict: Callable[[Array], Array],
     images: Iterable[Example],
     metrics: tuple[Metric, ...],
+    *,
+    display: Display = _DISPLAY,
 ) -> Iterator[Row]:
     """Yields one row per image and method, the baseline first.
 
@@ -119,6 +134,7 @@ def evaluate(
             scale `ldr_white`, as `predictor` does.
         images: may be any iterator; it is read one image at a time.
         metrics: the columns.
+        display: that shows the images to metrics of absolute light.
 
     Raises:
         UserError: a stage has values that are not finite.
@@ -129,7 +145,7 @@ def evaluate(
         names = [f"stage {number}" for number in range(1, len(stages) + 1)]
         _check_finite(stages, names, image.name)
         share = float(jnp.mean(camera.is_clipped(encoded)))
-        scores = jax.device_get(score(stages, encoded, hdr, metrics))
+        scores = jax.device_get(score(stages, encoded, hdr, metrics, display=display))
         for index, method in enumerate([BASELINE, *names]):
             row = {"image": image.name, "scene": image.scene, "method": method}
             values = {m.name: float(scores[m.name][index, 0]) for m in metrics}
@@ -184,6 +200,8 @@ def evaluate_workdir(
     num_images: int | None = None,
     data_dir: str | None = None,
     output: str | os.PathLike | None = None,
+    metrics: Iterable[str] | None = None,
+    display: Display = _DISPLAY,
 ) -> Report:
     """Returns the scores of a training run's checkpoint, after writing the report.
 
@@ -193,11 +211,14 @@ def evaluate_workdir(
         num_images: evaluate that many, spread over the split; default all.
         data_dir: where the prepared data are; default as in training.
         output: folder of the report; default `WORKDIR/evaluation/STEP`.
+        metrics: names of the columns; default all.
+        display: that shows the images to metrics of absolute light.
 
     Raises:
-        UserError: no such checkpoint or data, no images, or the report cannot be
-            written.
+        UserError: no such checkpoint, data or metric, no images, or the report cannot
+            be written.
     """
+    columns = select(METRICS if metrics is None else metrics)
     step, params, config = checkpoints.load_trained(workdir, step=step)
     model = models.create_model(**config["model"])
     total = len(_validation_source(config, data_dir))
@@ -205,21 +226,20 @@ def evaluate_workdir(
     progress = tqdm(
         examples, total=min(num_images or total, total), unit="image", disable=None
     )
-    metrics = tuple(METRICS.values())
     predict = predictor(model, jax.device_put(params), scale=trained_scale(config))
     # iter(): type checkers peek into what has a length, which would start it twice.
-    rows = list(evaluate(predict, iter(progress), metrics))
+    rows = list(evaluate(predict, iter(progress), columns, display=display))
     if not rows:
         section = config["data"]
         raise UserError(
             f"{section['name']} has no images in split {section['validation_split']!r}"
         )
-    report = Report(rows, metrics, _protocol(config, step))
+    report = Report(rows, columns, _protocol(config, step, display))
     write_report(report, output or pathlib.Path(workdir) / "evaluation" / str(step))
     return report
 
 
-def _protocol(config: Mapping[str, Any], step: int) -> dict[str, Any]:
+def _protocol(config: Mapping[str, Any], step: int, display: Display) -> dict[str, Any]:
     return {
         "model": dict(config["model"]),
         "step": step,
@@ -227,6 +247,7 @@ def _protocol(config: Mapping[str, Any], step: int) -> dict[str, Any]:
         "split": config["data"]["validation_split"],
         "scale": "ldr_white",
         "alignment": alignment.sentence(trained_scale(config)) or "none",
+        "display": dataclasses.asdict(display),
         "camera_seed": config["eval"]["seed"],
         "camera": dict(config["camera"]),
         "camera_curves": config.get("camera_curves", ""),

@@ -32,7 +32,7 @@ from jaxhdr import (
     train_step,
 )
 from jaxhdr.errors import UserError
-from jaxhdr.metrics import METRICS
+from jaxhdr.metrics import select
 from jaxhdr.models import create_model
 
 # Model options that change how, not what, it computes.
@@ -183,7 +183,7 @@ def _open_batches(config: Any) -> Any:
 
 def _create_evaluator(config: Any, model: nn.Module) -> Any:
     """Returns evaluator(params, step, log): scores and a sample sheet into the log."""
-    metrics = tuple(METRICS.values())
+    metrics = select(config.eval.metrics)
 
     def evaluator(params: PyTree, step: int, log: run_log.RunLog) -> None:
         predict = evaluation.predictor(model, params, scale=config.loss.scale)

@@ -34,7 +34,9 @@ ALLOWED = {
     "scurve": set(),
     # what is learned, and what it is held against
     "models": {"color", "regions", "scurve"},
-    "metrics": {"camera", "color"},
+    "bilateral": set(),
+    "tone_mapping": {"bilateral", "color"},
+    "metrics": {"camera", "color", "tone_mapping"},
     "losses": {"camera", "color", "metrics", "models", "weight_files"},
     # a trained model at work
     "pretrained": {"checkpoints", "models", "scales", "weight_files"},
@@ -109,7 +111,7 @@ FOR_TRAINING_ONLY = ("grain", "ml_collections", "tensorflow", "tensorflow_datase
 # What the programs around the library may import of it.
 PROGRAMS = {
     "train.py": {"training"},
-    "eval.py": {"evaluation", "reports"},
+    "eval.py": {"evaluation", "metrics", "reports"},
     "configs": set(),
     "data_builders": {"camera", "data", "image_io"},
 }

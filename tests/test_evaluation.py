@@ -130,12 +130,13 @@ def test_a_photograph_does_not_depend_on_the_other_images(workdir):
 
 
 def test_the_report_of_a_workdir_holds_the_means_of_its_rows(workdir):
-    report = evaluation.evaluate_workdir(workdir)
+    names = [*NAMES, "pu21_psnr"]
+    report = evaluation.evaluate_workdir(workdir, metrics=names)
     folder = workdir / "evaluation" / "7"
     with open(folder / "per_image.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     saved = json.loads((folder / "report.json").read_text())
-    assert list(rows[0])[-len(metrics.METRICS) :] == list(metrics.METRICS)
+    assert list(rows[0])[-len(names) :] == names
     assert len(rows) == len(report.rows) == 2 * 3 and saved["num_images"] == 2
     for method, by_metric in saved["scores"].items():
         for name, score in by_metric.items():
@@ -145,8 +146,23 @@ def test_the_report_of_a_workdir_holds_the_means_of_its_rows(workdir):
     assert scores["stage 1"] == scores["linearised input"] != scores["stage 2"]
     assert saved["protocol"]["alignment"] == "none"
     assert (saved["protocol"]["camera_seed"], saved["protocol"]["step"]) == (5, 7)
+    assert saved["protocol"]["display"]["white"] == 200
     text = (folder / "report.md").read_text(encoding="utf-8")
     assert "log2_rmse_clipped (stops ↓)" in text and "psnr_mu (dB ↑)" in text
+
+
+def test_absolute_light_is_that_of_the_display(workdir):
+    dim = metrics.Display(white=20.0)
+    reports = [
+        evaluation.evaluate_workdir(
+            workdir, metrics=["psnr_mu", "pu21_psnr"], **display
+        )
+        for display in ({}, {"display": dim})
+    ]
+    first, second = (r.rows[2] for r in reports)
+    assert first["psnr_mu"] == second["psnr_mu"]
+    assert first["pu21_psnr"] != second["pu21_psnr"]
+    assert reports[1].protocol["display"]["white"] == 20
 
 
 def test_a_prediction_is_what_the_reconstruction_of_the_photograph_gives():
@@ -190,7 +206,7 @@ def test_new_parameters_do_not_compile_anew():
 def test_the_report_says_how_estimates_were_aligned(workdir, monkeypatch):
     params = {"gain": np.float32(9)}
     trained_as(monkeypatch, Gain(), params, loss={"scale": "mean_half"})
-    report = evaluation.evaluate_workdir(workdir, num_images=1)
+    report = evaluation.evaluate_workdir(workdir, num_images=1, metrics=NAMES)
     scores = evaluation.mean_scores(report.rows)
     for name in NAMES:
         expected = pytest.approx(scores["linearised input"][name], rel=1e-3)
@@ -206,8 +222,7 @@ def test_runs_of_models_with_a_context_are_scored(workdir, monkeypatch, name, st
     if name == "sparam":
         model, params = create_model("sparam", backbone="compact"), params["sparam"]
     trained_as(monkeypatch, model, params, loss={"scale": "mean_half"})
-    monkeypatch.setattr(evaluation, "METRICS", {m.name: m for m in METRICS})
-    report = evaluation.evaluate_workdir(workdir, num_images=1)
+    report = evaluation.evaluate_workdir(workdir, num_images=1, metrics=NAMES)
     assert [row["method"] for row in report.rows] == [
         *("linearised input", "stage 1", "stage 2")[: stages + 1]
     ]
@@ -216,8 +231,9 @@ def test_runs_of_models_with_a_context_are_scored(workdir, monkeypatch, name, st
 
 def test_num_images_and_output_are_followed(workdir):
     report = evaluation.evaluate_workdir(
-        workdir, num_images=1, output=workdir / "x" / "y"
+        workdir, num_images=1, output=workdir / "x" / "y", metrics=["psnr_mu"]
     )
+    assert report.metrics == metrics.select(["psnr_mu"])
     assert {row["image"] for row in report.rows} == {"gradient_sun"}
     assert sorted(path.name for path in (workdir / "x" / "y").iterdir()) == [
         *("per_image.csv", "report.json", "report.md")
@@ -227,7 +243,7 @@ def test_num_images_and_output_are_followed(workdir):
 def test_a_split_without_images_is_refused(workdir, monkeypatch):
     monkeypatch.setattr(evaluation.data, "data_source", lambda *_, **__: [])
     with pytest.raises(UserError, match="scenes has no images in split 'validation'"):
-        evaluation.evaluate_workdir(workdir)
+        evaluation.evaluate_workdir(workdir, metrics=NAMES)
     assert list(workdir.iterdir()) == []
 
 

@@ -222,6 +222,20 @@ def test_gradient_descent_raises_the_quality():
     assert np.mean(np.diff(qualities) > 0) >= 0.9
 
 
+@pytest.mark.parametrize("metric", [hdr_vdp2.hdr_vdp2, hdr_vdp3.hdr_vdp3])
+def test_images_under_vmap_score_as_each_alone(metric):
+    names = ("noise", "scale")
+    tests = np.stack([crop("interior_window", name) for name in names])
+    references = np.stack([crop("interior_window", "ref")] * 2)
+    alone = compiled(metric)
+    mapped = quickly(jax.vmap(functools.partial(metric, pixels_per_degree=30.0)))
+    together = mapped(tests, references)
+    for index in range(len(names)):
+        expected = alone(tests[index], references[index])
+        for found, field in zip(together, expected, strict=True):
+            np.testing.assert_allclose(found[index], field, rtol=1e-9)
+
+
 def test_more_noise_is_worse():
     reference = crop("interior_window", "ref")
     noise = np.random.default_rng(0).normal(size=reference.shape)

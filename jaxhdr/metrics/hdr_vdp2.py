@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxhdr.metrics import bicubic, eye, masking, pyramid, spectra
+from jaxhdr.metrics import bicubic, eye, masking, pairs, pyramid, spectra
 
 Color = Literal["rgb-bt.709", "luminance"]
 Surround = float | Literal["geometric mean"]
@@ -142,7 +142,7 @@ def hdr_vdp2(
       surround: light in cd/m^2 around the image, on two sides of it; by default, as in
         the original, darkness.
     """
-    return masking.each_pair(
+    return pairs.each_pair(
         functools.partial(
             _one, pixels_per_degree=pixels_per_degree, color=color, surround=surround
         ),

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.interpolate
 from jaxtyping import Array, Float, Float64
 
-from jaxhdr.metrics import bicubic, eye, masking, pyramid, spectra
+from jaxhdr.metrics import bicubic, eye, masking, pairs, pyramid, spectra
 
 Color = Literal["rgb-bt.709", "luminance"]
 
@@ -100,7 +100,7 @@ def hdr_vdp3(
       pixels_per_degree: of visual angle; 30 is usual.
       color: what the channels are: linear BT.709 RGB, or luminance alone (c = 1).
     """
-    return masking.each_pair(
+    return pairs.each_pair(
         functools.partial(_one, pixels_per_degree=pixels_per_degree, color=color),
         test,
         reference,

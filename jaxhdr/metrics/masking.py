@@ -4,10 +4,6 @@ Pairs hold the difference of test and reference first, then the reference, along
 of two: see `hdr_vdp2`.
 """
 
-from collections.abc import Callable
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -18,7 +14,6 @@ __all__ = [
     "Band",
     "band_frequency",
     "changed",
-    "each_pair",
     "from_reference",
     "mutual",
     "neighbours",
@@ -28,22 +23,6 @@ __all__ = [
 _CHANGED = 0.001  # relative; pixels that differ less cost no quality
 
 Band = Float[Array, "_ _ _"]  # orientation, row, column
-
-
-def each_pair(
-    score: Callable[[Float[Array, "2 h w c"]], Any],
-    test: Float[Array, "*batch h w c"],
-    reference: Float[Array, "*batch h w c"],
-) -> Any:
-    """Returns the scores of each pair of test and reference, with the memory of one."""
-    batch = test.shape[:-3]
-    pairs = jnp.stack([test, reference], axis=-4).reshape(-1, 2, *test.shape[-3:])
-    if len(pairs) == 1:
-        # Without a loop, XLA computes what several metrics share once.
-        scores = jax.tree.map(lambda x: x[None], score(pairs[0]))
-    else:
-        scores = jax.lax.map(score, pairs)
-    return jax.tree.map(lambda x: x.reshape(*batch, *x.shape[1:]), scores)
 
 
 def from_reference(images: Float[Array, "2 h w"]) -> Float[Array, "2 h w"]:

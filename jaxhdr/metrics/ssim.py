@@ -1,4 +1,4 @@
-"""Structural similarity (SSIM).
+"""Structural similarity (SSIM), at one scale and at several.
 
 Wang, Bovik, Sheikh and Simoncelli (2004), "Image Quality Assessment: From Error
 Visibility to Structural Similarity": Gaussian window of 11 pixels with sigma 1.5,
@@ -24,7 +24,14 @@ from jaxtyping import Array, Float
 from jaxhdr import color
 from jaxhdr.metrics.pixelwise import max_one, mu_law_codes
 
-__all__ = ["WINDOW", "linear_ssim", "mu_law_ssim", "structural_similarity"]
+__all__ = [
+    "WINDOW",
+    "linear_ssim",
+    "mu_law_multi_scale_ssim",
+    "mu_law_ssim",
+    "multi_scale_ssim",
+    "structural_similarity",
+]
 
 WINDOW = 11
 _SIGMA = 1.5
@@ -32,11 +39,14 @@ _OFFSETS = np.arange(WINDOW) - WINDOW // 2
 _TAPS = np.exp(-0.5 * (_OFFSETS / _SIGMA) ** 2)
 _TAPS = (_TAPS / _TAPS.sum()).tolist()
 _K1, _K2 = 0.01, 0.03
+# Wang, Simoncelli and Bovik (2003), "Multi-scale Structural Similarity for Image
+# Quality Assessment", section 3.2: exponents from the finest scale to the coarsest.
+_SCALE_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 def structural_similarity(
-    test: Float[Array, "*batch h w 3"],
-    reference: Float[Array, "*batch h w 3"],
+    test: Float[Array, "*batch h w c"],
+    reference: Float[Array, "*batch h w c"],
     *,
     peak: float,
 ) -> Float[Array, "*batch"]:
@@ -44,6 +54,58 @@ def structural_similarity(
     *batch, height, width, _ = test.shape
     if min(height, width) < WINDOW:
         return jnp.full(batch, jnp.nan, test.dtype)
+    luminance, contrast = _distances(test, reference, peak=peak)
+    return jnp.mean((1 - luminance) * (1 - contrast), axis=(-2, -1))
+
+
+def multi_scale_ssim(
+    test: Float[Array, "*batch h w c"],
+    reference: Float[Array, "*batch h w c"],
+    *,
+    peak: float,
+) -> Float[Array, "*batch"]:
+    """Returns the multi-scale SSIM, mean over channels, for values in [0, peak].
+
+    Wang, Simoncelli and Bovik (2003), with five scales, each of half the size by means
+    of 2 x 2 pixels. Anticorrelation at a scale counts as no correlation. An image whose
+    smaller side is below 176 pixels has no score (NaN).
+    """
+    *batch, height, width, channels = test.shape
+    last = len(_SCALE_EXPONENTS) - 1
+    if min(height, width) >> last < WINDOW:
+        return jnp.full(batch, jnp.nan, test.dtype)
+    product = jnp.ones((*batch, channels), test.dtype)
+    for scale, exponent in enumerate(_SCALE_EXPONENTS):
+        luminance, contrast = _distances(test, reference, peak=peak)
+        similarity = 1 - contrast
+        if scale == last:
+            similarity *= 1 - luminance
+        by_channel = similarity.reshape(*similarity.shape[:-1], -1, channels)
+        mean = jnp.mean(by_channel, axis=(-3, -2))
+        # The slope of the power is infinite at zero.
+        power = jnp.where(mean > 0, mean, 1) ** exponent
+        product *= jnp.where(mean > 0, power, 0)
+        test, reference = _halved(test), _halved(reference)
+    return jnp.mean(product, axis=-1)
+
+
+def _halved(images: Float[Array, "*batch h w c"]) -> Array:
+    *batch, height, width, channels = images.shape
+    rows, columns = height // 2, width // 2
+    whole = images[..., : 2 * rows, : 2 * columns, :]
+    blocks = whole.reshape(*batch, rows, 2, columns, 2, channels)
+    return jnp.mean(blocks, axis=(-4, -2))
+
+
+def _distances(
+    test: Float[Array, "*batch h w c"],
+    reference: Float[Array, "*batch h w c"],
+    *,
+    peak: float,
+) -> tuple[
+    Float[Array, "*batch rows columns_c"], Float[Array, "*batch rows columns_c"]
+]:
+    """Returns 1 less the similarity of luminance, and of contrast with structure."""
     # The squares and the variances of two images sum to half of those of their sum and
     # difference. Columns and channels are merged: long rows of XLA's loops are fast.
     fields = jnp.stack([test + reference, test - reference])
@@ -53,7 +115,7 @@ def structural_similarity(
     squares = (means[0] ** 2 + means[1] ** 2) / 2
     luminance = means[1] ** 2 / (squares + (_K1 * peak) ** 2)
     contrast = variances[1] / ((variances[0] + variances[1]) / 2 + (_K2 * peak) ** 2)
-    return jnp.mean((1 - luminance) * (1 - contrast), axis=(-2, -1))
+    return luminance, contrast
 
 
 def linear_ssim(
@@ -71,6 +133,14 @@ def mu_law_ssim(
 ) -> Float[Array, "*batch"]:
     """Returns the SSIM of mu-law codes, after `max_one`."""
     return structural_similarity(*mu_law_codes(test, reference, mu=mu), peak=1.0)
+
+
+def mu_law_multi_scale_ssim(
+    test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
+) -> Float[Array, "*batch"]:
+    """Returns the multi-scale SSIM of mu-law codes, after `max_one`."""
+    codes = mu_law_codes(test, reference, mu=color.MU)
+    return multi_scale_ssim(*codes, peak=1.0)
 
 
 def _two_pass(

@@ -1,0 +1,87 @@
+"""All scores of one pair of images, checked first."""
+
+import functools
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxhdr import camera
+from jaxhdr.errors import UserError
+from jaxhdr.metrics.display import Display
+from jaxhdr.metrics.table import METRICS, select
+
+_DISPLAY = Display()
+
+
+def compare(
+    test: Array | np.ndarray,
+    reference: Array | np.ndarray,
+    *,
+    encoded: Array | np.ndarray | None = None,
+    names: Iterable[str] | None = None,
+    display: Display = _DISPLAY,
+) -> dict[str, float]:
+    """Returns the scores of one image of shape (height, width, 3), checked first.
+
+    Args:
+        test: The estimate, linear BT.709 radiance.
+        reference: The truth, in the same scale.
+        encoded: The LDR image, for metrics of clipped or unclipped pixels.
+        names: Keys of `METRICS`; by default all that the arguments allow.
+        display: That shows both images to metrics of absolute light.
+
+    Raises:
+        UserError: an image is not finite radiance >= 0, the sizes differ, a name is
+            unknown, or its metric needs `encoded`.
+    """
+    if names is None:
+        names = [
+            n for n, m in METRICS.items() if m.pixels == "all" or encoded is not None
+        ]
+    metrics = select(names)
+    needing = [metric.name for metric in metrics if metric.pixels != "all"]
+    if needing and encoded is None:
+        raise UserError(f"{needing} need the LDR image: pass it as `encoded`")
+    arrays = {"test": test, "reference": reference, "encoded": encoded}
+    checked = {
+        name: _checked(image, name, np.shape(reference))
+        for name, image in arrays.items()
+        if image is not None
+    }
+    clipped = camera.is_clipped(checked["encoded"]) if "encoded" in checked else None
+    scores = _score_all(
+        checked["test"], checked["reference"], clipped, metrics=metrics, display=display
+    )
+    return {name: float(value) for name, value in scores.items()}
+
+
+# For one pair, a program that runs slower is ready much sooner.
+@functools.partial(
+    jax.jit,
+    static_argnames=("metrics", "display"),
+    compiler_options={"xla_backend_optimization_level": 0},
+)
+def _score_all(test, reference, clipped, *, metrics, display):
+    return {
+        metric.name: metric.score(test, reference, clipped=clipped, display=display)
+        for metric in metrics
+    }
+
+
+def _checked(image: Array | np.ndarray, name: str, shape: tuple[int, ...]) -> Array:
+    values = np.asarray(image, dtype=np.float32)
+    if values.shape != shape or len(shape) != 3 or shape[-1] != 3 or 0 in shape:
+        raise UserError(
+            f"the {name} image has shape {values.shape}, the reference {tuple(shape)}; "
+            "both must be one (height, width, 3): crop or resize them to one size"
+        )
+    wrong = values.size - int(np.count_nonzero(np.isfinite(values) & (values >= 0)))
+    if wrong:
+        raise UserError(
+            f"the {name} image has {wrong} values that are NaN, infinite or negative; "
+            "scores need radiance >= 0: clean the image first"
+        )
+    return jnp.asarray(values)

@@ -1,0 +1,61 @@
+"""Colour difference of absolute light, Delta E ITP.
+
+ITU-R BT.2124 (2019), "Objective metric for the assessment of the potential visibility
+of colour differences in television": distance in ICtCp (ITU-R BT.2100), where 1 is
+about what can just be seen under the most critical conditions.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+__all__ = ["delta_e_itp"]
+
+# Linear BT.709 to BT.2020: ITU-R BT.2087, section 4.
+_BT709_TO_BT2020 = np.array(
+    [
+        [0.6274, 0.3293, 0.0433],
+        [0.0691, 0.9195, 0.0114],
+        [0.0164, 0.0880, 0.8956],
+    ]
+)
+# ITU-R BT.2100-2, table 7.
+_BT2020_TO_LMS = np.array([[1688, 2146, 262], [683, 2951, 462], [99, 309, 3688]]) / 4096
+_LMS_TO_ICTCP = (
+    np.array([[2048, 2048, 0], [6610, -13613, 7003], [17933, -17390, -543]]) / 4096
+)
+# ITU-R BT.2100-2, table 4: the perceptual quantiser (SMPTE ST 2084).
+_M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
+_C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+_BRIGHTEST = 10_000.0  # cd/m^2
+
+# BT.2124, equation (1): T is half of Ct.
+_SCALE = np.array([1.0, 0.5, 1.0]) * 720
+
+
+def delta_e_itp(
+    test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
+) -> Float[Array, "*batch"]:
+    """Returns the mean Delta E ITP over the pixels of linear BT.709 light in cd/m^2."""
+    square = jnp.sum((_itp(test) - _itp(reference)) ** 2, axis=-1)
+    square = jnp.where(jnp.all(test == reference, axis=-1), 0, square)
+    # The slope of the root is infinite at zero, where the two colours are equal.
+    distance = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+    return jnp.mean(distance, axis=(-2, -1))
+
+
+def _itp(light: Float[Array, "*batch h w 3"]) -> Float[Array, "*batch h w 3"]:
+    lms = _mixed(light, _BT2020_TO_LMS @ _BT709_TO_BT2020)
+    return _mixed(_perceptual_quantiser(lms), _SCALE[:, None] * _LMS_TO_ICTCP)
+
+
+def _perceptual_quantiser(light: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    # The slope of the power is infinite at zero.
+    relative = jnp.clip(light / _BRIGHTEST, 1e-12, 1) ** _M1
+    return ((_C1 + _C2 * relative) / (1 + _C3 * relative)) ** _M2
+
+
+def _mixed(
+    image: Float[Array, "*batch h w 3"], matrix: Float[np.ndarray, "3 3"]
+) -> Float[Array, "*batch h w 3"]:
+    return jnp.matmul(image, jnp.asarray(matrix.T, image.dtype), precision="highest")

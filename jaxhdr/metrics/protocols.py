@@ -1,0 +1,171 @@
+"""What is done to an estimate and the truth before they are compared, by name.
+
+A score without its protocol cannot be compared with another. Images are linear BT.709
+radiance; everything is computed once per image, in float64, by NumPy.
+"""
+
+from typing import Literal, get_args
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from jaxhdr.errors import UserError
+
+__all__ = ["ALIGNMENTS", "Alignment", "aligned", "correct_response"]
+
+Image = Float[np.ndarray, "h w 3"]
+
+Alignment = Literal["none", "median", "mean_half", "paper_range"]
+ALIGNMENTS: tuple[Alignment, ...] = get_args(Alignment)
+
+_DARKEST = 0.005  # cd/m^2
+_BRIGHTEST = 10_000.0
+# The authors' scale of u', v', so that both are about as large as the codes.
+_CHROMA_SCALE = 410 / 255
+_RIDGE = 0.01
+# ITU-R BT.709: linear RGB to XYZ, white point D65.
+_TO_XYZ = np.array(
+    [
+        [0.4123908, 0.3575843, 0.1804808],
+        [0.2126390, 0.7151687, 0.0721923],
+        [0.0193308, 0.1191948, 0.9505322],
+    ]
+)
+# SMPTE ST 2084, the perceptual quantiser.
+_M1, _M2 = 2610 / 16384, 2523 / 32
+_C1, _C2, _C3 = 3424 / 4096, 2413 / 128, 2392 / 128
+
+
+def aligned(
+    test: Image,
+    reference: Image,
+    *,
+    alignment: Alignment,
+    clipped: Bool[np.ndarray, "h w 1"] | None = None,
+) -> tuple[Image, Image]:
+    """Returns estimate and truth on the scale that a protocol compares them on.
+
+    - `none`: as they are.
+    - `median`: the estimate times the median ratio of the truth to it, over the
+      channels of pixels that are not clipped in the photograph and not black.
+    - `mean_half`: each image over twice its mean (Oh et al. 2021, section 3.1).
+    - `paper_range`: each image mapped linearly, so that its 0.1 % smallest values end
+      at 1 and its 0.1 % largest begin at 999, then clipped at 0 (Liu et al. 2020,
+      "Single-Image HDR Reconstruction", as the authors told): in cd/m^2.
+
+    Args:
+      test: the estimate.
+      reference: the truth.
+      alignment: the protocol's name.
+      clipped: the mask of clipped pixels, for `median`; none by default.
+
+    Raises:
+      UserError: an image has nothing to align by: it is black, or of one value.
+    """
+    test, reference = np.asarray(test, float), np.asarray(reference, float)
+    if alignment == "median":
+        return test * _median_ratio(test, reference, clipped), reference
+    if alignment == "mean_half":
+        return _mean_half(test), _mean_half(reference)
+    if alignment == "paper_range":
+        return _paper_range(test), _paper_range(reference)
+    return test, reference
+
+
+def _median_ratio(
+    test: Image, reference: Image, clipped: Bool[np.ndarray, "h w 1"] | None
+) -> float:
+    counted = (test > 0) & (reference > 0)
+    if clipped is not None:
+        counted &= ~np.asarray(clipped)
+    if not counted.any():
+        raise UserError(
+            "no pixel to align by: none is unclipped in the photograph and above 0 in "
+            "both images; use alignment none"
+        )
+    return float(np.median(reference[counted] / test[counted]))
+
+
+def _mean_half(image: Image) -> Image:
+    mean = image.mean()
+    if mean <= 0:
+        raise UserError("an image of mean 0 cannot be aligned by its mean; it is black")
+    return image * (0.5 / mean)
+
+
+def _paper_range(image: Image) -> Image:
+    count = max(round(0.001 * image.size), 1)
+    values = np.partition(image.ravel(), (count - 1, image.size - count))
+    low, high = values[count - 1], values[image.size - count]
+    if high <= low:
+        raise UserError(
+            f"an image of one value ({low:g}) cannot be aligned by its range"
+        )
+    return np.maximum((image - low) * (998 / (high - low)) + 1, 0)
+
+
+def correct_response(test: Image, reference: Image) -> Image:
+    """Returns an estimate after the smooth curve that brings it nearest to the truth.
+
+    Hanji, Mantiuk, Eilertsen, Hajisharif and Unger (2022), "Comparison of single image
+    HDR reconstruction methods: the caveats of quality assessment": a camera's response
+    cannot be known from one photograph, and an estimate that mistakes it would be
+    judged by that alone. A cubic maps PQ codes of luminance; polynomials of third
+    degree map u' and v', by ridge regression towards the identity.
+
+    It also repairs tone that the method got wrong, so report scores with and without.
+
+    Args:
+      test: the estimate, in cd/m^2.
+      reference: the truth, in cd/m^2.
+    """
+    test, reference = (
+        np.maximum(np.asarray(x, float), _DARKEST) for x in (test, reference)
+    )
+    luminance, chroma = _split(test)
+    true_luminance, true_chroma = _split(reference)
+    codes = np.vander(_pq_code(luminance), 4)
+    solution, *_ = np.linalg.lstsq(codes, _pq_code(true_luminance), rcond=None)
+    luminance = _pq_light(np.clip(codes @ solution, 0, 1))
+    features = _features(chroma)
+    identity = np.eye(features.shape[1])[:, 1:3]  # the columns u and v
+    weight = _RIDGE * len(features) / features.shape[1]
+    left = features.T @ features + weight * np.eye(features.shape[1])
+    right = features.T @ true_chroma + weight * identity
+    chroma = features @ np.linalg.solve(left, right)
+    corrected = _joined(luminance, chroma).reshape(test.shape)
+    return np.clip(corrected, _DARKEST, _BRIGHTEST)
+
+
+def _features(chroma: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 8"]:
+    u, v = chroma.T
+    return np.stack([np.ones_like(u), u, v, u**2, v**2, u * v, u**3, v**3], axis=1)
+
+
+def _split(
+    light: Image,
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 2"]]:
+    """Returns luminance, and u' and v' (CIE 1976) in the authors' scale."""
+    x, y, z = (light.reshape(-1, 3) @ _TO_XYZ.T).T
+    total = x + 15 * y + 3 * z
+    return y, _CHROMA_SCALE * np.stack([4 * x / total, 9 * y / total], axis=1)
+
+
+def _joined(
+    luminance: Float[np.ndarray, " n"], chroma: Float[np.ndarray, "n 2"]
+) -> Float[np.ndarray, "n 3"]:
+    u, v = chroma.T / _CHROMA_SCALE
+    v = np.maximum(v, 1e-4)
+    x = luminance * 9 * u / (4 * v)
+    z = luminance * (12 - 3 * u - 20 * v) / (4 * v)
+    return np.stack([x, luminance, z], axis=1) @ np.linalg.inv(_TO_XYZ).T
+
+
+def _pq_code(light: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    power = np.clip(light / _BRIGHTEST, 0, 1) ** _M1
+    return ((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2
+
+
+def _pq_light(code: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    power = code ** (1 / _M2)
+    return _BRIGHTEST * (np.maximum(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1)

@@ -1,0 +1,47 @@
+"""Scores of what a viewer of a usual display sees after tone mapping.
+
+Oh et al. (2021) average PSNR and SSIM over four styles of a commercial program; these
+average over the four published operators of `jaxhdr.tone_mapping`, so the numbers are
+not theirs. Each image is mapped by its own statistics, and the display values are
+sRGB-encoded: a factor between the images costs nothing.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxhdr import color
+from jaxhdr.metrics import pairs
+from jaxhdr.metrics.pixelwise import psnr
+from jaxhdr.metrics.ssim import structural_similarity
+from jaxhdr.tone_mapping import OPERATORS
+
+__all__ = ["tone_mapped_psnr", "tone_mapped_ssim"]
+
+
+def tone_mapped_psnr(
+    test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
+) -> Float[Array, "*batch"]:
+    """Returns the PSNR in dB of display values, averaged over the operators."""
+    return pairs.each_pair(functools.partial(_averaged, psnr), test, reference)
+
+
+def tone_mapped_ssim(
+    test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
+) -> Float[Array, "*batch"]:
+    """Returns the SSIM of display values, averaged over the operators."""
+    return pairs.each_pair(
+        functools.partial(_averaged, structural_similarity), test, reference
+    )
+
+
+def _averaged(
+    score: Callable[..., Array], pair: Float[Array, "2 h w 3"]
+) -> Float[Array, ""]:
+    scores = []
+    for operator in OPERATORS.values():
+        shown = [color.srgb_encode(operator(image)) for image in pair]
+        scores.append(score(*shown, peak=1.0))
+    return jnp.mean(jnp.stack(scores))
