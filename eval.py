@@ -15,6 +15,12 @@ _STEP = flags.DEFINE_integer("step", None, "Checkpoint; default the newest.")
 _NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Default all of the split.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Default as in training.")
 _METRICS = flags.DEFINE_list("metrics", None, "Names of the columns; default all.")
+_ALIGNMENT = flags.DEFINE_enum(
+    "alignment", "none", list(metrics.ALIGNMENTS), "Of estimates to the truth."
+)
+_RESPONSE_CORRECTION = flags.DEFINE_bool(
+    "response_correction", False, "Correct the camera's response (Hanji et al. 2022)."
+)
 _WHITE = flags.DEFINE_float("white", 200.0, "cd/m^2 of the photograph's white.")
 _PEAK = flags.DEFINE_float("peak", 10_000.0, "cd/m^2 of the display's brightest pixel.")
 _BLACK = flags.DEFINE_float("black", 0.005, "cd/m^2 of the display's darkest pixel.")
@@ -37,17 +43,25 @@ def main(argv: list[str]) -> None:
             data_dir=_DATA_DIR.value,
             output=_OUTPUT.value,
             metrics=_METRICS.value,
-            display=metrics.Display(
-                white=_WHITE.value,
-                peak=_PEAK.value,
-                black=_BLACK.value,
-                pixels_per_degree=_PIXELS_PER_DEGREE.value,
-            ),
+            protocol=_protocol(),
         )
     except UserError as error:
         sys.stderr.write(f"eval.py: error: {error}\n")
         sys.exit(2)
     sys.stdout.write(reports.markdown(report))
+
+
+def _protocol() -> metrics.Protocol:
+    return metrics.Protocol(
+        alignment=_ALIGNMENT.value,
+        response_correction=_RESPONSE_CORRECTION.value,
+        display=metrics.Display(
+            white=_WHITE.value,
+            peak=_PEAK.value,
+            black=_BLACK.value,
+            pixels_per_degree=_PIXELS_PER_DEGREE.value,
+        ),
+    )
 
 
 if __name__ == "__main__":

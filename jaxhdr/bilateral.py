@@ -6,6 +6,7 @@ Processing with the Bilateral Grid". The larger the filter, the fewer its cells:
 time hardly depends on it.
 """
 
+import itertools
 import math
 
 import jax.numpy as jnp
@@ -14,9 +15,9 @@ from jax.scipy import ndimage
 from jaxtyping import Array, Float
 
 _MARGIN = 2  # cells around the image that the kernel reaches into
-# A pixel in its nearest cell and a linear interpolation between cells blur by
-# themselves: variances of 1/12 and 1/6 of a cell, which the kernel has less.
-_KERNEL_VARIANCE = 1 - 1 / 12 - 1 / 6
+# Linear interpolation into cells and out of them blurs by itself: twice a variance of
+# 1/6 of a cell, which the kernel has less.
+_KERNEL_VARIANCE = 1 - 2 / 6
 
 
 def joint_bilateral(
@@ -44,9 +45,13 @@ def joint_bilateral(
     sizes = ((height - 1) / sigma_space, (width - 1) / sigma_space, span / sigma_range)
     shape = tuple(math.ceil(size) + 2 * _MARGIN + 1 for size in sizes)
     position = jnp.stack([row, column, depth]).astype(image.dtype)
-    cell = tuple(jnp.round(position).astype(jnp.int32))
     grid = jnp.zeros((2, *shape), image.dtype)
-    grid = grid.at[0, *cell].add(image).at[1, *cell].add(1)
+    low = jnp.floor(position)
+    for corner in itertools.product((0, 1), repeat=3):
+        cell = low + jnp.asarray(corner, low.dtype)[:, None, None]
+        share = jnp.prod(1 - jnp.abs(position - cell), axis=0)
+        index = tuple(cell.astype(jnp.int32))
+        grid = grid.at[0, *index].add(share * image).at[1, *index].add(share)
     for axis in (1, 2, 3):
         grid = _blurred(grid, axis)
     total, weight = (

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import jaxhdr
-from jaxhdr import cli_arguments, cli_convert, cli_inspect, cli_plan
+from jaxhdr import cli_arguments, cli_compare, cli_convert, cli_inspect, cli_plan
 from jaxhdr.errors import UserError
 
 _FAILED: Final = 2
@@ -21,6 +21,7 @@ _INTERRUPTED: Final = 130
 _PREVIEW_SIDE: Final = 2048
 
 _COMMANDS: Final = {
+    cli_compare.NAME: cli_compare.run,
     cli_convert.NAME: cli_convert.run,
     cli_inspect.NAME: cli_inspect.run,
 }
@@ -30,9 +31,11 @@ examples:
   jaxhdr *.jpg -o folder/ --format hdr --no-preview
   jaxhdr photo.jpg -o photo.exr --stops 0 -2 -4
   jaxhdr {cli_inspect.NAME} photo.jpg -o sheet.png
+  jaxhdr {cli_compare.NAME} estimate.exr truth.exr
   jaxhdr {cli_convert.NAME} WORKDIR -o mine.safetensors
 
 what a model saw and did: jaxhdr {cli_inspect.NAME} --help
+how good an estimate is: jaxhdr {cli_compare.NAME} --help
 weights of your own: jaxhdr {cli_convert.NAME} --help
 """
 

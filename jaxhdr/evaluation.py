@@ -8,7 +8,6 @@ Images are read, estimated and scored one by one, so memory does not grow with t
 number.
 """
 
-import dataclasses
 import functools
 import os
 import pathlib
@@ -20,13 +19,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 from tqdm import tqdm
 
 import jaxhdr
 from jaxhdr import alignment, camera, checkpoints, color, data, models
 from jaxhdr.errors import UserError
-from jaxhdr.metrics import METRICS, Display, Metric, select
+from jaxhdr.metrics import METRICS, Display, Metric, Protocol, select
 from jaxhdr.pretrained import trained_scale
 from jaxhdr.reports import Report, Row, mean_scores, write_report
 
@@ -42,7 +41,7 @@ __all__ = [
 ]
 
 BASELINE = "linearised input"
-_DISPLAY = Display()
+_PROTOCOL = Protocol()
 
 
 class Example(NamedTuple):
@@ -60,31 +59,29 @@ _simulate = jax.jit(camera.simulate, static_argnames="camera")
 
 @functools.partial(jax.jit, static_argnames=("metrics", "display"))
 def score(
-    stages: Float[Array, "stages b h w 3"],
-    encoded: Float[Array, "b h w 3"],
-    hdr: Float[Array, "b h w 3"],
-    metrics: tuple[Metric, ...],
+    tests: Float[Array, "methods h w 3"],
+    references: Float[Array, "methods h w 3"],
+    clipped: Bool[Array, "h w 1"],
     *,
-    display: Display = _DISPLAY,
-) -> dict[str, Float[Array, "methods b"]]:
-    """Returns each metric of the linearised input, followed by those of the stages.
+    metrics: tuple[Metric, ...],
+    display: Display,
+) -> dict[str, Float[Array, " methods"]]:
+    """Returns each metric of estimates of one image.
 
     Args:
-        stages: estimates in scale `ldr_white`.
-        encoded: the photographs.
-        hdr: the truth in scale `ldr_white`.
+        tests: the estimates.
+        references: the truth, as each is compared with it.
+        clipped: the mask of clipped pixels.
         metrics: the columns.
         display: that shows the images to metrics of absolute light.
     """
-    clipped = camera.is_clipped(encoded)
-    estimates = jnp.concatenate([color.srgb_decode(encoded)[None], stages])
     # One estimate after the other: the memory of one, whatever the number of stages.
     return jax.lax.map(
-        lambda estimate: {
-            m.name: m.score(estimate, hdr, clipped=clipped, display=display)
-            for m in metrics
+        lambda pair: {
+            metric.name: metric.score(*pair, clipped=clipped, display=display)
+            for metric in metrics
         },
-        estimates,
+        (tests, references),
     )
 
 
@@ -125,7 +122,7 @@ def evaluate(
     images: Iterable[Example],
     metrics: tuple[Metric, ...],
     *,
-    display: Display = _DISPLAY,
+    protocol: Protocol = _PROTOCOL,
 ) -> Iterator[Row]:
     """Yields one row per image and method, the baseline first.
 
@@ -134,22 +131,40 @@ def evaluate(
             scale `ldr_white`, as `predictor` does.
         images: may be any iterator; it is read one image at a time.
         metrics: the columns.
-        display: that shows the images to metrics of absolute light.
+        protocol: what is done to the images before; what the alignment did is in the
+            row, too.
 
     Raises:
-        UserError: a stage has values that are not finite.
+        UserError: a stage has values that are not finite, or nothing to align by.
     """
     for image in images:
-        encoded, hdr = image.encoded[None], image.hdr[None]
-        stages = predict(encoded)
+        stages = predict(image.encoded[None])
         names = [f"stage {number}" for number in range(1, len(stages) + 1)]
         _check_finite(stages, names, image.name)
-        share = float(jnp.mean(camera.is_clipped(encoded)))
-        scores = jax.device_get(score(stages, encoded, hdr, metrics, display=display))
+        clipped = camera.is_clipped(image.encoded)
+        estimates = [color.srgb_decode(image.encoded), *stages[:, 0]]
+        prepared = [
+            protocol.prepare(
+                np.asarray(estimate), np.asarray(image.hdr), clipped=np.asarray(clipped)
+            )
+            for estimate in estimates
+        ]
+        scores = jax.device_get(
+            score(
+                jnp.asarray(np.stack([p.test for p in prepared]), jnp.float32),
+                jnp.asarray(np.stack([p.reference for p in prepared]), jnp.float32),
+                clipped,
+                metrics=metrics,
+                display=protocol.shown_by,
+            )
+        )
         for index, method in enumerate([BASELINE, *names]):
             row = {"image": image.name, "scene": image.scene, "method": method}
-            values = {m.name: float(scores[m.name][index, 0]) for m in metrics}
-            yield {**row, "clipped_share": share, **values}
+            numbers = {"clipped_share": float(jnp.mean(clipped))}
+            if protocol.alignment != "none":
+                numbers["alignment_stops"] = prepared[index].stops
+            numbers |= {m.name: float(scores[m.name][index]) for m in metrics}
+            yield row | numbers
 
 
 def _check_finite(stages: Array, names: Sequence[str], image: str) -> None:
@@ -201,7 +216,7 @@ def evaluate_workdir(
     data_dir: str | None = None,
     output: str | os.PathLike | None = None,
     metrics: Iterable[str] | None = None,
-    display: Display = _DISPLAY,
+    protocol: Protocol = _PROTOCOL,
 ) -> Report:
     """Returns the scores of a training run's checkpoint, after writing the report.
 
@@ -212,7 +227,7 @@ def evaluate_workdir(
         data_dir: where the prepared data are; default as in training.
         output: folder of the report; default `WORKDIR/evaluation/STEP`.
         metrics: names of the columns; default all.
-        display: that shows the images to metrics of absolute light.
+        protocol: what is done to the images before they are scored.
 
     Raises:
         UserError: no such checkpoint, data or metric, no images, or the report cannot
@@ -228,26 +243,28 @@ def evaluate_workdir(
     )
     predict = predictor(model, jax.device_put(params), scale=trained_scale(config))
     # iter(): type checkers peek into what has a length, which would start it twice.
-    rows = list(evaluate(predict, iter(progress), columns, display=display))
+    rows = list(evaluate(predict, iter(progress), columns, protocol=protocol))
     if not rows:
         section = config["data"]
         raise UserError(
             f"{section['name']} has no images in split {section['validation_split']!r}"
         )
-    report = Report(rows, columns, _protocol(config, step, display))
+    report = Report(rows, columns, _protocol(config, step, protocol))
     write_report(report, output or pathlib.Path(workdir) / "evaluation" / str(step))
     return report
 
 
-def _protocol(config: Mapping[str, Any], step: int, display: Display) -> dict[str, Any]:
+def _protocol(
+    config: Mapping[str, Any], step: int, protocol: Protocol
+) -> dict[str, Any]:
     return {
         "model": dict(config["model"]),
         "step": step,
         "data": config["data"]["name"],
         "split": config["data"]["validation_split"],
         "scale": "ldr_white",
-        "alignment": alignment.sentence(trained_scale(config)) or "none",
-        "display": dataclasses.asdict(display),
+        "alignment_to_photograph": alignment.sentence(trained_scale(config)) or "none",
+        **protocol.describe(),
         "camera_seed": config["eval"]["seed"],
         "camera": dict(config["camera"]),
         "camera_curves": config.get("camera_curves", ""),

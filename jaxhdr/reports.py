@@ -20,11 +20,19 @@ from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.metrics import Metric
 
-__all__ = ["Report", "Row", "markdown", "mean_scores", "num_scored", "write_report"]
+__all__ = [
+    "Report",
+    "Row",
+    "json_number",
+    "markdown",
+    "mean_scores",
+    "num_scored",
+    "write_report",
+]
 
 Row = Mapping[str, str | float]
 
-_NOT_SCORES = {"image", "scene", "method", "clipped_share"}
+_NOT_SCORES = {"image", "scene", "method", "clipped_share", "alignment_stops"}
 _DECIMALS = {"dB": 2, "stops": 3, "": 4}
 
 
@@ -148,7 +156,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         },
         "scores": {
             method: {
-                name: {"mean": _json_number(value), "num_images": counts[method][name]}
+                name: {"mean": json_number(value), "num_images": counts[method][name]}
                 for name, value in by_metric.items()
             }
             for method, by_metric in means.items()
@@ -156,7 +164,8 @@ def _as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _json_number(value: float) -> float | str | None:
+def json_number(value: float) -> float | str | None:
+    """Returns a score as JSON has it: null if it does not exist, `inf` as text."""
     if math.isnan(value):
         return None
     return value if math.isfinite(value) else str(value)

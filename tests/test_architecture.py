@@ -64,14 +64,15 @@ ALLOWED = {
     "figures": {"atomic", "color", "inspection", "previews"},
     # the command and its subcommands
     "cli_arguments": {"inference"},
+    "cli_compare": {"cli_arguments", "image_io", "metrics", "reports"},
     "cli_convert": {"cli_arguments", "pretrained"},
     "cli_inspect": {
         *("cli_arguments", "cli_plan", "figures", "image_io"),
         *("inspection", "previews"),
     },
     "cli": {
-        *("cli_arguments", "cli_convert", "cli_inspect", "cli_plan"),
-        *("image_io", "previews"),
+        *("cli_arguments", "cli_compare", "cli_convert", "cli_inspect"),
+        *("cli_plan", "image_io", "previews"),
     },
 }
 OPEN_TO_ALL = {"errors", ""}
@@ -102,7 +103,8 @@ OWNERS = {
     "torch": set(),
 }
 WITHOUT_JAX = {
-    *("atomic", "cli", "cli_arguments", "cli_convert", "cli_inspect", "cli_plan"),
+    *("atomic", "cli", "cli_arguments", "cli_compare", "cli_convert"),
+    *("cli_inspect", "cli_plan"),
     *("data", "errors", "image_io"),
     *("torch_files", "weight_files"),
 }

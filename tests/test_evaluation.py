@@ -145,6 +145,7 @@ def test_the_report_of_a_workdir_holds_the_means_of_its_rows(workdir):
     scores = saved["scores"]
     assert scores["stage 1"] == scores["linearised input"] != scores["stage 2"]
     assert saved["protocol"]["alignment"] == "none"
+    assert saved["protocol"]["alignment_to_photograph"] == "none"
     assert (saved["protocol"]["camera_seed"], saved["protocol"]["step"]) == (5, 7)
     assert saved["protocol"]["display"]["white"] == 200
     text = (folder / "report.md").read_text(encoding="utf-8")
@@ -157,7 +158,7 @@ def test_absolute_light_is_that_of_the_display(workdir):
         evaluation.evaluate_workdir(
             workdir, metrics=["psnr_mu", "pu21_psnr"], **display
         )
-        for display in ({}, {"display": dim})
+        for display in ({}, {"protocol": metrics.Protocol(display=dim)})
     ]
     first, second = (r.rows[2] for r in reports)
     assert first["psnr_mu"] == second["psnr_mu"]
@@ -212,7 +213,7 @@ def test_the_report_says_how_estimates_were_aligned(workdir, monkeypatch):
         expected = pytest.approx(scores["linearised input"][name], rel=1e-3)
         assert scores["stage 2"][name] == expected
     text = (workdir / "evaluation" / "7" / "report.md").read_text(encoding="utf-8")
-    assert 'scale "ldr_white"; alignment "median ratio' in text
+    assert 'scale "ldr_white"; alignment_to_photograph "median ratio' in text
     assert "own scale is mean_half" in text
 
 

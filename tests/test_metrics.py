@@ -25,7 +25,7 @@ COLUMNS = {
 # Float32 against float64; SSIM measured within 3e-6, PSNR within 6e-6 dB.
 TOLERANCE = {"dB": 1e-4, "": 1e-5}
 # The golden images are in cd/m^2.
-ABSOLUTE = metrics.Display(white=1.0)
+ABSOLUTE = metrics.Protocol(display=metrics.Display(white=1.0))
 ROWS = list(csv.DictReader(GOLDEN.read_text().splitlines()))
 PERFECT = {
     "hdr_vdp2_q": 100,
@@ -62,7 +62,9 @@ def test_scores_equal_scikit_image_and_numpy_on_scenes_of_formulas(row):
     expected = [float(row[k]) for k in ("mean", "min", "max", "sum_of_squares")]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     reference = golden_scenes.version(row["scene"], "ref")
-    scores = metrics.compare(image, reference, names=COLUMNS.values(), display=ABSOLUTE)
+    scores = metrics.compare(
+        image, reference, names=COLUMNS.values(), protocol=ABSOLUTE
+    )
     assert_equals_golden(scores, row)
 
 
@@ -76,7 +78,7 @@ def test_scores_equal_scikit_image_and_numpy_on_photographs():
                 images[row["distortion"]],
                 images["ref"],
                 names=COLUMNS.values(),
-                display=ABSOLUTE,
+                protocol=ABSOLUTE,
             )
         assert_equals_golden(scores, row)
 
@@ -267,7 +269,8 @@ def test_a_display_clips_and_is_checked():
     np.testing.assert_allclose(light, [0.1, 100, 1000])
     # What both images clip makes no difference.
     bright = {"test": 50 * IMAGE + 20, "reference": 90 * IMAGE + 20}
-    found = metrics.compare(**bright, names=["pu21_psnr"], display=display)
+    protocol = metrics.Protocol(display=display)
+    found = metrics.compare(**bright, names=["pu21_psnr"], protocol=protocol)
     assert found["pu21_psnr"] == np.inf
     for fields in ({"black": 0.0}, {"peak": 0.001}, {"white": -1.0}):
         with pytest.raises(UserError, match="display with"):

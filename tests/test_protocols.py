@@ -49,12 +49,14 @@ def test_each_image_gets_its_mean_or_range():
 def test_hdr_vdp_over_the_paper_range_equals_the_original():
     with open(GOLDEN, encoding="utf-8") as file:
         rows = [r for r in csv.DictReader(file) if r["scene"] == "night_lamps"]
-    display = metrics.Display(white=1.0, black=1e-5, peak=1e6)
+    display = metrics.Display(black=1e-5, peak=1e6)
+    protocol = metrics.Protocol(alignment="paper_range", display=display)
     for row in rows[1:3]:
         test = golden_scenes.version("night_lamps", row["distortion"])
         reference = golden_scenes.version("night_lamps", "ref")
-        pair = protocols.aligned(test, reference, alignment="paper_range")
-        found = metrics.compare(*pair, names=["hdr_vdp2_q"], display=display)
+        found = metrics.compare(
+            test, reference, names=["hdr_vdp2_q"], protocol=protocol
+        )
         expected = float(row["hdrvdp221_paperrange_Q"])
         assert found["hdr_vdp2_q"] == pytest.approx(expected, abs=2e-3)
 
@@ -69,8 +71,8 @@ def test_a_black_estimate_cannot_be_aligned(alignment, message):
 
 
 def pu21_psnr(test, reference):
-    display = metrics.Display(white=1.0)
-    scores = metrics.compare(test, reference, names=["pu21_psnr"], display=display)
+    protocol = metrics.Protocol(display=metrics.Display(white=1.0))
+    scores = metrics.compare(test, reference, names=["pu21_psnr"], protocol=protocol)
     return scores["pu21_psnr"]
 
 

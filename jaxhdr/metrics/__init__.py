@@ -20,6 +20,7 @@ from jaxhdr.metrics.pixelwise import (
     mu_law_psnr,
     psnr,
 )
+from jaxhdr.metrics.protocols import ALIGNMENTS, Protocol
 from jaxhdr.metrics.pu21 import pu21_code, pu21_psnr, pu21_ssim
 from jaxhdr.metrics.ssim import (
     linear_ssim,
@@ -32,10 +33,12 @@ from jaxhdr.metrics.table import METRICS, Metric, select
 from jaxhdr.metrics.tone_mapped import tone_mapped_psnr, tone_mapped_ssim
 
 __all__ = [
+    "ALIGNMENTS",
     "METRICS",
     "STOPS_FLOOR",
     "Display",
     "Metric",
+    "Protocol",
     "compare",
     "delta_e_itp",
     "hdr_vdp2",

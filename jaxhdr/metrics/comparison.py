@@ -10,10 +10,10 @@ from jaxtyping import Array
 
 from jaxhdr import camera
 from jaxhdr.errors import UserError
-from jaxhdr.metrics.display import Display
+from jaxhdr.metrics.protocols import Protocol
 from jaxhdr.metrics.table import METRICS, select
 
-_DISPLAY = Display()
+_PROTOCOL = Protocol()
 
 
 def compare(
@@ -22,7 +22,7 @@ def compare(
     *,
     encoded: Array | np.ndarray | None = None,
     names: Iterable[str] | None = None,
-    display: Display = _DISPLAY,
+    protocol: Protocol = _PROTOCOL,
 ) -> dict[str, float]:
     """Returns the scores of one image of shape (height, width, 3), checked first.
 
@@ -31,11 +31,11 @@ def compare(
         reference: The truth, in the same scale.
         encoded: The LDR image, for metrics of clipped or unclipped pixels.
         names: Keys of `METRICS`; by default all that the arguments allow.
-        display: That shows both images to metrics of absolute light.
+        protocol: What is done to the images before.
 
     Raises:
-        UserError: an image is not finite radiance >= 0, the sizes differ, a name is
-            unknown, or its metric needs `encoded`.
+        UserError: an image is not finite radiance >= 0 or has nothing to align by, the
+            sizes differ, a name is unknown, or its metric needs `encoded`.
     """
     if names is None:
         names = [
@@ -52,10 +52,14 @@ def compare(
         if image is not None
     }
     clipped = camera.is_clipped(checked["encoded"]) if "encoded" in checked else None
-    scores = _score_all(
-        checked["test"], checked["reference"], clipped, metrics=metrics, display=display
+    prepared = protocol.prepare(
+        np.asarray(checked["test"]),
+        np.asarray(checked["reference"]),
+        clipped=None if clipped is None else np.asarray(clipped),
     )
-    return {name: float(value) for name, value in scores.items()}
+    pair = (jnp.asarray(x, jnp.float32) for x in (prepared.test, prepared.reference))
+    scores = _score_all(*pair, clipped, metrics=metrics, display=protocol.shown_by)
+    return {metric.name: float(scores[metric.name]) for metric in metrics}
 
 
 # For one pair, a program that runs slower is ready much sooner.

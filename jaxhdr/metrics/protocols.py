@@ -4,19 +4,20 @@ A score without its protocol cannot be compared with another. Images are linear 
 radiance; everything is computed once per image, in float64, by NumPy.
 """
 
-from typing import Literal, get_args
+import dataclasses
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from jaxhdr.errors import UserError
+from jaxhdr.metrics.display import Display
 
-__all__ = ["ALIGNMENTS", "Alignment", "aligned", "correct_response"]
+__all__ = ["ALIGNMENTS", "Protocol", "aligned", "correct_response"]
 
 Image = Float[np.ndarray, "h w 3"]
 
-Alignment = Literal["none", "median", "mean_half", "paper_range"]
-ALIGNMENTS: tuple[Alignment, ...] = get_args(Alignment)
+ALIGNMENTS = ("none", "median", "mean_half", "paper_range")
 
 _DARKEST = 0.005  # cd/m^2
 _BRIGHTEST = 10_000.0
@@ -36,11 +37,90 @@ _M1, _M2 = 2610 / 16384, 2523 / 32
 _C1, _C2, _C3 = 3424 / 4096, 2413 / 128, 2392 / 128
 
 
+_DISPLAY = Display()
+
+
+class Prepared(NamedTuple):
+    """An estimate and the truth, ready to be scored.
+
+    Attributes:
+      test: the estimate.
+      reference: the truth.
+      stops: log2 of the factor that the alignment gave the estimate relative to the
+        truth; NaN if it did more than multiply.
+    """
+
+    test: Image
+    reference: Image
+    stops: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """What is done before images are scored.
+
+    Attributes:
+      alignment: how the scale of the estimate is set, one of `ALIGNMENTS`; see
+        `aligned`.
+      response_correction: whether `correct_response` follows.
+      display: that shows both images to metrics of absolute light.
+    """
+
+    alignment: str = "none"
+    response_correction: bool = False
+    display: Display = _DISPLAY
+
+    def __post_init__(self):
+        _check_name(self.alignment)
+
+    @property
+    def shown_by(self) -> Display:
+        """The display that metrics of absolute light are given."""
+        if self.alignment == "paper_range":  # which ends in cd/m^2
+            return dataclasses.replace(self.display, white=1.0)
+        return self.display
+
+    def prepare(
+        self,
+        test: Image,
+        reference: Image,
+        *,
+        clipped: Bool[np.ndarray, "h w 1"] | None = None,
+    ) -> Prepared:
+        """Returns the images as they are scored.
+
+        Args:
+          test: the estimate.
+          reference: the truth.
+          clipped: the mask of clipped pixels, for alignment `median`.
+
+        Raises:
+          UserError: an image has nothing to align by.
+        """
+        test, reference, stops = _aligned(test, reference, self.alignment, clipped)
+        if self.response_correction:
+            display = self.shown_by
+            shown = (
+                np.clip(np.asarray(image, float) * display.white, 0, display.peak)
+                for image in (test, reference)
+            )
+            test = correct_response(*shown) / display.white
+        return Prepared(test, reference, stops)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what a report says of it."""
+        return {
+            "alignment": self.alignment,
+            "response_correction": self.response_correction,
+            "display": dataclasses.asdict(self.shown_by),
+        }
+
+
 def aligned(
     test: Image,
     reference: Image,
     *,
-    alignment: Alignment,
+    alignment: str,
     clipped: Bool[np.ndarray, "h w 1"] | None = None,
 ) -> tuple[Image, Image]:
     """Returns estimate and truth on the scale that a protocol compares them on.
@@ -60,16 +140,38 @@ def aligned(
       clipped: the mask of clipped pixels, for `median`; none by default.
 
     Raises:
-      UserError: an image has nothing to align by: it is black, or of one value.
+      UserError: the name is unknown, or an image has nothing to align by: it is black,
+        or of one value.
     """
+    _check_name(alignment)
+    prepared = _aligned(test, reference, alignment, clipped)
+    return prepared.test, prepared.reference
+
+
+def _check_name(alignment: str) -> None:
+    if alignment not in ALIGNMENTS:
+        raise UserError(
+            f"alignment is {alignment!r}; expected one of {list(ALIGNMENTS)}"
+        )
+
+
+def _aligned(
+    test: Image,
+    reference: Image,
+    alignment: str,
+    clipped: Bool[np.ndarray, "h w 1"] | None,
+) -> Prepared:
+    if alignment == "none":
+        return Prepared(test, reference, 0.0)
     test, reference = np.asarray(test, float), np.asarray(reference, float)
-    if alignment == "median":
-        return test * _median_ratio(test, reference, clipped), reference
-    if alignment == "mean_half":
-        return _mean_half(test), _mean_half(reference)
     if alignment == "paper_range":
-        return _paper_range(test), _paper_range(reference)
-    return test, reference
+        return Prepared(_paper_range(test), _paper_range(reference), np.nan)
+    if alignment == "median":
+        factors = _median_ratio(test, reference, clipped), 1.0
+    else:
+        factors = _to_mean_half(test), _to_mean_half(reference)
+    stops = float(np.log2(factors[0] / factors[1]))
+    return Prepared(test * factors[0], reference * factors[1], stops)
 
 
 def _median_ratio(
@@ -86,11 +188,11 @@ def _median_ratio(
     return float(np.median(reference[counted] / test[counted]))
 
 
-def _mean_half(image: Image) -> Image:
+def _to_mean_half(image: Image) -> float:
     mean = image.mean()
     if mean <= 0:
         raise UserError("an image of mean 0 cannot be aligned by its mean; it is black")
-    return image * (0.5 / mean)
+    return float(0.5 / mean)
 
 
 def _paper_range(image: Image) -> Image:
