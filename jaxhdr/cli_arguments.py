@@ -28,8 +28,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="fhdr",
-        help=f"shipped model ({names}), training workdir or .safetensors file "
-        "(default: fhdr)",
+        help=f"shipped model ({names}), classical operator (aky, kov, ...), training "
+        "workdir or .safetensors file (default: fhdr)",
     )
     parser.add_argument(
         "--tile",

@@ -22,7 +22,7 @@ import tqdm
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import alignment, image_io
+from jaxhdr import alignment, expansion, image_io
 from jaxhdr.errors import UserError
 from jaxhdr.pretrained import Pretrained, StrPath, load_pretrained
 from jaxhdr.tiling import Span, tile_layout
@@ -70,9 +70,10 @@ class Reconstructor:
         """Loads a model.
 
         Args:
-          model: a shipped model's name, the workdir of a training run, or a
-            .safetensors file.
-          tile: largest side of a tile in pixels; None for the whole image at once.
+          model: a shipped model's name, that of a classical operator, the workdir of a
+            training run, or a .safetensors file.
+          tile: largest side of a tile in pixels; None for the whole image at once, as
+            classical operators always take it.
           progress: show a bar over tiles, on a terminal.
 
         Raises:
@@ -84,11 +85,13 @@ class Reconstructor:
         self.scale = alignment.TARGET
         self.alignment = alignment.sentence(model.scale)
         self._own_scale = model.scale
-        self._model = model.model
+        self._model: Any = model.model
         self._params = model.params
-        self._has_context = _has_context(model)
         self._progress = progress
         self._tile = tile
+        if isinstance(model.model, expansion.Operator):
+            return
+        self._has_context = _has_context(model)
         self._halo: int = model.model.receptive_radius  # pyright: ignore
         if tile is not None:
             tile_layout(tile + 1, tile, self._halo)
@@ -124,8 +127,12 @@ class Reconstructor:
         return self._run(_all_stages, to_encoded(image))
 
     def _run(self, function: Any, encoded: Float[np.ndarray, "h w 3"]) -> Details:
-        context = self._context(encoded)
-        stages = self._tiles(function, encoded, context)
+        if isinstance(self._model, expansion.Operator):
+            context = None
+            stages = expansion.expand(encoded, operator=self._model)[None]
+        else:
+            context = self._context(encoded)
+            stages = self._tiles(function, encoded, context)
         factors = alignment.factors(stages, encoded, scale=self._own_scale)
         if self.alignment:
             stages *= factors[:, None, None, None]
@@ -176,8 +183,8 @@ def reconstruct(
     Args:
       image: a file; or an array (h, w, 3) or (h, w), uint8, uint16, or float in
         [0, 1], display-encoded sRGB.
-      model: a shipped model's name, the workdir of a training run, or a .safetensors
-        file.
+      model: a shipped model's name, that of a classical operator (`expansion`), the
+        workdir of a training run, or a .safetensors file.
       tile: largest side of a tile in pixels; None for the whole image at once.
       progress: show a bar over tiles, on a terminal.
 

@@ -18,7 +18,7 @@ import numpy as np
 from flax import linen as nn
 
 import jaxhdr
-from jaxhdr import scales, weight_files
+from jaxhdr import expansion, scales, weight_files
 from jaxhdr.errors import UserError
 from jaxhdr.models import create_model, fhdr
 
@@ -31,7 +31,7 @@ StrPath = str | os.PathLike
 class Pretrained(NamedTuple):
     """A model that can be applied."""
 
-    model: nn.Module
+    model: nn.Module | expansion.Operator
     params: Mapping[str, Any]
     label: str
     """What it is, for a file's header: a name with a hash, or a run with a step."""
@@ -48,8 +48,8 @@ def load_pretrained(source: StrPath) -> Pretrained:
     """Returns the model that `source` names.
 
     Args:
-      source: a shipped model's name, the workdir of a training run (its newest
-        checkpoint is taken) or a weight file.
+      source: a shipped model's name, that of a classical operator, the workdir of a
+        training run (its newest checkpoint is taken) or a weight file.
 
     Raises:
       UserError: there is no such model, or it is damaged.
@@ -57,6 +57,10 @@ def load_pretrained(source: StrPath) -> Pretrained:
     names = shipped_names()
     if source in names:
         return _load_file(_WEIGHTS / f"{source}{_SUFFIX}")
+    if source in expansion.OPERATORS:
+        operator = expansion.OPERATORS[str(source)]
+        label = f"{operator.name}, {operator.reference}"
+        return Pretrained(operator, {}, label, scale=expansion.SCALE)
     # Not pathlib: it raises on a name too long.
     if os.path.isdir(source):
         return _load_run(source)
@@ -64,8 +68,9 @@ def load_pretrained(source: StrPath) -> Pretrained:
         return _load_file(pathlib.Path(source))
     raise UserError(
         f"unknown model {os.fspath(source)!r}; expected a shipped one "
-        f"({', '.join(names) or 'there is none'}), the folder of a training run, or "
-        f"a {_SUFFIX} file"
+        f"({', '.join(names) or 'there is none'}), a classical operator "
+        f"({', '.join(expansion.OPERATORS)}), the folder of a training run, or a "
+        f"{_SUFFIX} file"
     )
 
 

@@ -38,10 +38,11 @@ ALLOWED = {
     "tone_mapping": {"bilateral", "color"},
     "metrics": {"camera", "color", "tone_mapping"},
     "losses": {"camera", "color", "metrics", "models", "weight_files"},
-    # a trained model at work
-    "pretrained": {"checkpoints", "models", "scales", "weight_files"},
+    # a trained model at work, and operators that nobody trained
+    "expansion": {"bilateral", "color"},
+    "pretrained": {"checkpoints", "expansion", "models", "scales", "weight_files"},
     "alignment": {"scales"},
-    "inference": {"alignment", "image_io", "pretrained", "tiling"},
+    "inference": {"alignment", "expansion", "image_io", "pretrained", "tiling"},
     # reports and runs
     "reports": {"atomic", "metrics"},
     "run_log": {"atomic", "image_io"},
@@ -95,7 +96,7 @@ OWNERS = {
     "pi_heif": {"image_io"},
     "PIL": {"image_io", "previews"},
     "safetensors": {"weight_files"},
-    "scipy": {"metrics"},
+    "scipy": {"expansion", "metrics"},
     "skimage": set(),
     "tensorboardX": {"run_log"},
     "tensorflow": set(),
