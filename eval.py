@@ -14,6 +14,9 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=T
 _STEP = flags.DEFINE_integer("step", None, "Checkpoint; default the newest.")
 _NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Default all of the split.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Default as in training.")
+_MODEL = flags.DEFINE_list(
+    "model", [], "Models and classical operators (aky, kov, ...) to compare with."
+)
 _METRICS = flags.DEFINE_list("metrics", None, "Names of the columns; default all.")
 _ALIGNMENT = flags.DEFINE_enum(
     "alignment", "none", list(metrics.ALIGNMENTS), "Of estimates to the truth."
@@ -44,6 +47,7 @@ def main(argv: list[str]) -> None:
             output=_OUTPUT.value,
             metrics=_METRICS.value,
             protocol=_protocol(),
+            others=_MODEL.value,
         )
     except UserError as error:
         sys.stderr.write(f"eval.py: error: {error}\n")

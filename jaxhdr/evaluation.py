@@ -1,18 +1,19 @@
 """Scores of HDR estimates on validation images.
 
-One row per image and method: every stage of the model, and the linearised input (the
-photograph through the inverse sRGB curve), the baseline that a reconstruction has to
-beat. Truth and estimates are in scale `ldr_white`: those of a model in another scale
-are aligned to the photograph, as in a reconstruction, and no estimate to the truth.
-Images are read, estimated and scored one by one, so memory does not grow with their
-number.
+One row per image and method: every stage of the model, what it is compared with, and
+the linearised input (the photograph through the inverse sRGB curve), the baseline that
+a reconstruction has to beat. Truth and estimates are in scale `ldr_white`: those of a
+model in another scale are aligned to the photograph, as in a reconstruction. Whether
+estimates are aligned to the truth, too, is up to the protocol. Images are read,
+estimated and scored one by one, so memory does not grow with their number.
 """
 
 import functools
 import os
 import pathlib
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +26,7 @@ from tqdm import tqdm
 import jaxhdr
 from jaxhdr import alignment, camera, checkpoints, color, data, models
 from jaxhdr.errors import UserError
+from jaxhdr.inference import Reconstructor
 from jaxhdr.metrics import METRICS, Display, Metric, Protocol, select
 from jaxhdr.pretrained import trained_scale
 from jaxhdr.reports import Report, Row, mean_scores, write_report
@@ -123,8 +125,9 @@ def evaluate(
     metrics: tuple[Metric, ...],
     *,
     protocol: Protocol = _PROTOCOL,
+    others: Mapping[str, Reconstructor] = MappingProxyType({}),
 ) -> Iterator[Row]:
-    """Yields one row per image and method, the baseline first.
+    """Yields one row per image and method: the baseline, the others, the stages.
 
     Args:
         predict: maps encoded images (b, h, w, 3) to stages (stages, b, h, w, 3) in
@@ -133,21 +136,24 @@ def evaluate(
         metrics: the columns.
         protocol: what is done to the images before; what the alignment did is in the
             row, too.
+        others: models and operators to compare with, by the name they get in the rows.
 
     Raises:
         UserError: a stage has values that are not finite, or nothing to align by.
     """
     for image in images:
         stages = predict(image.encoded[None])
-        names = [f"stage {number}" for number in range(1, len(stages) + 1)]
-        _check_finite(stages, names, image.name)
+        estimates = {BASELINE: np.asarray(color.srgb_decode(image.encoded))}
+        for name, other in others.items():
+            estimates |= _by_stage(other.stages(np.asarray(image.encoded)), name)
+        estimates |= _by_stage(np.asarray(stages[:, 0]), "")
+        _check_finite(estimates, image.name)
         clipped = camera.is_clipped(image.encoded)
-        estimates = [color.srgb_decode(image.encoded), *stages[:, 0]]
         prepared = [
             protocol.prepare(
-                np.asarray(estimate), np.asarray(image.hdr), clipped=np.asarray(clipped)
+                estimate, np.asarray(image.hdr), clipped=np.asarray(clipped)
             )
-            for estimate in estimates
+            for estimate in estimates.values()
         ]
         scores = jax.device_get(
             score(
@@ -158,7 +164,7 @@ def evaluate(
                 display=protocol.shown_by,
             )
         )
-        for index, method in enumerate([BASELINE, *names]):
+        for index, method in enumerate(estimates):
             row = {"image": image.name, "scene": image.scene, "method": method}
             numbers = {"clipped_share": float(jnp.mean(clipped))}
             if protocol.alignment != "none":
@@ -167,14 +173,23 @@ def evaluate(
             yield row | numbers
 
 
-def _check_finite(stages: Array, names: Sequence[str], image: str) -> None:
+def _by_stage(
+    stages: Float[np.ndarray, "stages h w 3"], name: str
+) -> dict[str, Float[np.ndarray, "h w 3"]]:
+    """Returns estimates by the method's name, with a number if it has several."""
+    if name and len(stages) == 1:
+        return {name: stages[0]}
+    return {f"{name} stage {n}".lstrip(): each for n, each in enumerate(stages, 1)}
+
+
+def _check_finite(estimates: Mapping[str, np.ndarray], image: str) -> None:
     """Refuses what would otherwise pass for a score that does not exist."""
-    finite = np.asarray(jnp.isfinite(stages).all(axis=(1, 2, 3, 4)))
-    if not finite.all():
-        raise UserError(
-            f"{names[int(np.argmin(finite))]} of image {image!r} has values that are "
-            "NaN or infinite: these parameters have diverged; evaluate another step"
-        )
+    for method, estimate in estimates.items():
+        if not np.isfinite(estimate).all():
+            raise UserError(
+                f"{method} of image {image!r} has values that are NaN or infinite: "
+                "these parameters have diverged; evaluate another step"
+            )
 
 
 def validation_examples(
@@ -217,6 +232,7 @@ def evaluate_workdir(
     output: str | os.PathLike | None = None,
     metrics: Iterable[str] | None = None,
     protocol: Protocol = _PROTOCOL,
+    others: Iterable[str] = (),
 ) -> Report:
     """Returns the scores of a training run's checkpoint, after writing the report.
 
@@ -228,12 +244,15 @@ def evaluate_workdir(
         output: folder of the report; default `WORKDIR/evaluation/STEP`.
         metrics: names of the columns; default all.
         protocol: what is done to the images before they are scored.
+        others: models and classical operators to compare with, as `Reconstructor`
+            takes them.
 
     Raises:
-        UserError: no such checkpoint, data or metric, no images, or the report cannot
-            be written.
+        UserError: no such checkpoint, data, model or metric, no images, or the report
+            cannot be written.
     """
     columns = select(METRICS if metrics is None else metrics)
+    opened = {str(name): Reconstructor(name, tile=None) for name in others}
     step, params, config = checkpoints.load_trained(workdir, step=step)
     model = models.create_model(**config["model"])
     total = len(_validation_source(config, data_dir))
@@ -243,13 +262,17 @@ def evaluate_workdir(
     )
     predict = predictor(model, jax.device_put(params), scale=trained_scale(config))
     # iter(): type checkers peek into what has a length, which would start it twice.
-    rows = list(evaluate(predict, iter(progress), columns, protocol=protocol))
+    rows = list(
+        evaluate(predict, iter(progress), columns, protocol=protocol, others=opened)
+    )
     if not rows:
         section = config["data"]
         raise UserError(
             f"{section['name']} has no images in split {section['validation_split']!r}"
         )
-    report = Report(rows, columns, _protocol(config, step, protocol))
+    described = _protocol(config, step, protocol)
+    described |= {"others": {name: each.label for name, each in opened.items()}}
+    report = Report(rows, columns, described)
     write_report(report, output or pathlib.Path(workdir) / "evaluation" / str(step))
     return report
 

@@ -125,7 +125,24 @@ def _counts(report: Report) -> str:
         if counts != {total}:
             numbers = " to ".join(str(count) for count in sorted(counts))
             sentence += f" {name} exists for {numbers} of them."
-    return sentence
+    return sentence + _alignment(report)
+
+
+def _alignment(report: Report) -> str:
+    """Says what the alignment to the truth did to the first method, the baseline."""
+    first = report.rows[0]
+    if "alignment_stops" not in first or math.isnan(float(first["alignment_stops"])):
+        return ""
+    stops = sorted(
+        float(row["alignment_stops"])
+        for row in report.rows
+        if row["method"] == first["method"]
+    )
+    name, middle = report.protocol["alignment"], statistics.median(stops)
+    return (
+        f" Alignment {name} moved {first['method']} by {stops[0]:+.2f} to "
+        f"{stops[-1]:+.2f} stops, {middle:+.2f} in the middle."
+    )
 
 
 def _counts_by_metric(report: Report) -> dict[str, set[int]]:

@@ -47,8 +47,8 @@ ALLOWED = {
     "reports": {"atomic", "metrics"},
     "run_log": {"atomic", "image_io"},
     "evaluation": {
-        *("alignment", "camera", "checkpoints", "color", "data", "metrics", "models"),
-        *("pretrained", "reports"),
+        *("alignment", "camera", "checkpoints", "color", "data", "inference"),
+        *("metrics", "models", "pretrained", "reports"),
     },
     "crops": {"camera"},
     "initialisation": {"checkpoints", "models", "weight_files"},

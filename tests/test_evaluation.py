@@ -230,6 +230,33 @@ def test_runs_of_models_with_a_context_are_scored(workdir, monkeypatch, name, st
     assert all(np.isfinite(row["log2_rmse"]) for row in report.rows)
 
 
+def test_others_are_scored_beside_the_run(workdir):
+    report = evaluation.evaluate_workdir(
+        workdir, num_images=1, metrics=["psnr_mu"], others=["aky", "kuo"]
+    )
+    methods = [row["method"] for row in report.rows]
+    assert methods == ["linearised input", "aky", "kuo", "stage 1", "stage 2"]
+    assert report.protocol["others"]["kuo"] == "kuo, Kuo et al. (2012)"
+    with pytest.raises(UserError, match="unknown model 'nobody'"):
+        evaluation.evaluate_workdir(workdir, others=["nobody"])
+
+
+def test_the_report_says_what_alignment_did(workdir):
+    protocol = metrics.Protocol(alignment="median")
+    report = evaluation.evaluate_workdir(
+        workdir, num_images=1, metrics=["log2_rmse"], protocol=protocol
+    )
+    stops = [row["alignment_stops"] for row in report.rows]
+    # The second stage is 1.5 times the first, and ends in the same place.
+    assert stops[2] == pytest.approx(stops[1] - np.log2(1.5), abs=1e-5)
+    assert stops[0] == stops[1]
+    assert report.rows[1]["log2_rmse"] == pytest.approx(
+        report.rows[2]["log2_rmse"], abs=1e-5
+    )
+    text = (workdir / "evaluation" / "7" / "report.md").read_text(encoding="utf-8")
+    assert "median moved linearised input by" in text
+
+
 def test_num_images_and_output_are_followed(workdir):
     report = evaluation.evaluate_workdir(
         workdir, num_images=1, output=workdir / "x" / "y", metrics=["psnr_mu"]
