@@ -11,8 +11,9 @@ estimated and scored one by one, so memory does not grow with their number.
 import functools
 import os
 import pathlib
+import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from jaxhdr.inference import Reconstructor
 from jaxhdr.metrics import METRICS, Display, Metric, Protocol, select
 from jaxhdr.pretrained import trained_scale
 from jaxhdr.reports import Report, Row, mean_scores, write_report
+from jaxhdr.row_log import RowLog
 
 __all__ = [
     "BASELINE",
@@ -126,8 +128,8 @@ def evaluate(
     *,
     protocol: Protocol = _PROTOCOL,
     others: Mapping[str, Reconstructor] = MappingProxyType({}),
-) -> Iterator[Row]:
-    """Yields one row per image and method: the baseline, the others, the stages.
+) -> Iterator[list[Row]]:
+    """Yields the rows of each image: the baseline, the others, the stages.
 
     Args:
         predict: maps encoded images (b, h, w, 3) to stages (stages, b, h, w, 3) in
@@ -164,13 +166,15 @@ def evaluate(
                 display=protocol.shown_by,
             )
         )
+        rows: list[Row] = []
         for index, method in enumerate(estimates):
             row = {"image": image.name, "scene": image.scene, "method": method}
             numbers = {"clipped_share": float(jnp.mean(clipped))}
             if protocol.alignment != "none":
                 numbers["alignment_stops"] = prepared[index].stops
             numbers |= {m.name: float(scores[m.name][index]) for m in metrics}
-            yield row | numbers
+            rows.append(row | numbers)
+        yield rows
 
 
 def _by_stage(
@@ -197,8 +201,9 @@ def validation_examples(
     *,
     num_images: int | None = None,
     data_dir: str | None = None,
+    skip: Container[str] = (),
 ) -> Iterator[Example]:
-    """Yields the validation images of a run's config, photographed.
+    """Yields the validation images of a run's config, photographed, but those to skip.
 
     A photograph depends on the image, its name, the camera and `eval.seed` only: it
     is the same for every model, and whichever other images are evaluated.
@@ -209,6 +214,8 @@ def validation_examples(
     curves = camera.read_curves(path) if path else None
     seed = jax.random.key(config["eval"]["seed"])
     for record in data.validation_images(source, limit=num_images):
+        if record["name"] in skip:
+            continue
         key = jax.random.fold_in(seed, zlib.crc32(record["name"].encode()))
         hdr, levels = record["hdr"][None], record["clipping_levels"][None]
         pair = _simulate(key, hdr, levels, camera=device, curves=curves)
@@ -236,6 +243,8 @@ def evaluate_workdir(
 ) -> Report:
     """Returns the scores of a training run's checkpoint, after writing the report.
 
+    An evaluation that was stopped goes on after its last finished image.
+
     Args:
         workdir: folder of the training run.
         step: which checkpoint; default the newest.
@@ -255,25 +264,34 @@ def evaluate_workdir(
     opened = {str(name): Reconstructor(name, tile=None) for name in others}
     step, params, config = checkpoints.load_trained(workdir, step=step)
     model = models.create_model(**config["model"])
-    total = len(_validation_source(config, data_dir))
-    examples = validation_examples(config, num_images=num_images, data_dir=data_dir)
-    progress = tqdm(
-        examples, total=min(num_images or total, total), unit="image", disable=None
-    )
     predict = predictor(model, jax.device_put(params), scale=trained_scale(config))
-    # iter(): type checkers peek into what has a length, which would start it twice.
-    rows = list(
-        evaluate(predict, iter(progress), columns, protocol=protocol, others=opened)
-    )
-    if not rows:
-        section = config["data"]
+    described = _protocol(config, step, protocol)
+    described |= {"others": {name: each.label for name, each in opened.items()}}
+    folder = pathlib.Path(output or pathlib.Path(workdir) / "evaluation" / str(step))
+    section = config["data"]
+    total = min(num_images or sys.maxsize, len(_validation_source(config, data_dir)))
+    if not total:
         raise UserError(
             f"{section['name']} has no images in split {section['validation_split']!r}"
         )
-    described = _protocol(config, step, protocol)
-    described |= {"others": {name: each.label for name, each in opened.items()}}
+    names = [metric.name for metric in columns]
+    subject = {"protocol": described, "metrics": names, "num_images": total}
+    log = RowLog(folder / "rows.jsonl", subject=subject)
+    rows = [row for rows in log.finished.values() for row in rows]
+    examples = validation_examples(
+        config, num_images=num_images, data_dir=data_dir, skip=log.finished
+    )
+    done = len(log.finished)
+    # iter(): type checkers peek into what has a length, which would start it twice.
+    images = iter(tqdm(examples, initial=done, total=total, unit="image", disable=None))
+    for of_image in evaluate(
+        predict, images, columns, protocol=protocol, others=opened
+    ):
+        log.append(of_image)
+        rows += of_image
     report = Report(rows, columns, described)
-    write_report(report, output or pathlib.Path(workdir) / "evaluation" / str(step))
+    write_report(report, folder)
+    log.remove()
     return report
 
 

@@ -8,6 +8,7 @@ resumed run repeats an uninterrupted one.
 
 import contextlib
 import functools
+import itertools
 import json
 import math
 import pathlib
@@ -198,9 +199,8 @@ def _create_evaluator(config: Any, model: nn.Module) -> Any:
                     shown.append(example)
                 yield example
 
-        means = evaluation.mean_scores(
-            evaluation.evaluate(predict, remembered(), metrics)
-        )
+        rows = evaluation.evaluate(predict, remembered(), metrics)
+        means = evaluation.mean_scores(itertools.chain.from_iterable(rows))
         log.write_scalars(
             step,
             {

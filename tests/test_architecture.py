@@ -45,10 +45,11 @@ ALLOWED = {
     "inference": {"alignment", "expansion", "image_io", "pretrained", "tiling"},
     # reports and runs
     "reports": {"atomic", "metrics"},
+    "row_log": set(),
     "run_log": {"atomic", "image_io"},
     "evaluation": {
         *("alignment", "camera", "checkpoints", "color", "data", "inference"),
-        *("metrics", "models", "pretrained", "reports"),
+        *("metrics", "models", "pretrained", "reports", "row_log"),
     },
     "crops": {"camera"},
     "initialisation": {"checkpoints", "models", "weight_files"},

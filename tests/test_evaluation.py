@@ -76,7 +76,8 @@ def perfect_second_stage(image):
 def test_every_stage_of_every_image_gets_a_row_and_the_baseline_is_first():
     image = example("a")
     images = [image, image._replace(name="b")]
-    rows = list(evaluation.evaluate(perfect_second_stage(image), images, METRICS))
+    by_image = evaluation.evaluate(perfect_second_stage(image), images, METRICS)
+    rows = list(itertools.chain.from_iterable(by_image))
     assert [(row["image"], row["method"]) for row in rows] == [
         *itertools.product("ab", ("linearised input", "stage 1", "stage 2"))
     ]
@@ -92,7 +93,7 @@ def test_every_stage_of_every_image_gets_a_row_and_the_baseline_is_first():
 
 def test_rows_equal_the_scores_of_a_single_pair():
     image = example("a")
-    row = next(evaluation.evaluate(perfect_second_stage(image), [image], METRICS))
+    row, *_ = next(evaluation.evaluate(perfect_second_stage(image), [image], METRICS))
     linear = np.asarray(color.srgb_decode(image.encoded))
     expected = metrics.compare(linear, image.hdr, encoded=image.encoded, names=NAMES)
     assert {name: row[name] for name in NAMES} == pytest.approx(expected, rel=1e-5)
@@ -104,7 +105,8 @@ def test_images_are_taken_one_by_one_as_rows_are_asked_for():
     rows = evaluation.evaluate(perfect_second_stage(example("")), endless, METRICS)
     next(rows)
     assert taken == [0]
-    assert [row["image"] for row in itertools.islice(rows, 3)] == ["0", "0", "1"]
+    assert [row["image"] for row in next(rows)] == ["1"] * 3
+    assert taken == [0, 1]
 
 
 def test_a_diverged_model_is_refused_not_left_out_of_the_mean():
@@ -239,6 +241,45 @@ def test_others_are_scored_beside_the_run(workdir):
     assert report.protocol["others"]["kuo"] == "kuo, Kuo et al. (2012)"
     with pytest.raises(UserError, match="unknown model 'nobody'"):
         evaluation.evaluate_workdir(workdir, others=["nobody"])
+
+
+@pytest.mark.parametrize("cut", [0, 7])
+def test_a_stopped_evaluation_goes_on_and_ends_alike(workdir, monkeypatch, cut):
+    whole = evaluation.evaluate_workdir(workdir, metrics=NAMES, output=workdir / "a")
+    photographed = []
+    simulate = evaluation._simulate
+
+    def counted(*arguments, **options):
+        photographed.append(1)
+        if len(photographed) == 2:
+            raise KeyboardInterrupt
+        return simulate(*arguments, **options)
+
+    monkeypatch.setattr(evaluation, "_simulate", counted)
+    arguments = {"metrics": NAMES, "output": workdir / "b"}
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.evaluate_workdir(workdir, **arguments)
+    log = workdir / "b" / "rows.jsonl"
+    assert len(log.read_text().splitlines()) == 2  # what it is, and the first image
+    if cut:  # killed while writing
+        log.write_text(log.read_text()[:-cut])
+    again = evaluation.evaluate_workdir(workdir, **arguments)
+    assert len(photographed) == (4 if cut else 3)
+    assert again.rows == whole.rows
+    for name in ("per_image.csv", "report.json", "report.md"):
+        assert (workdir / "b" / name).read_bytes() == (
+            workdir / "a" / name
+        ).read_bytes()
+    assert not log.exists()
+
+
+def test_rows_of_another_evaluation_are_not_taken(workdir):
+    log = workdir / "evaluation" / "7" / "rows.jsonl"
+    log.parent.mkdir(parents=True)
+    row = '[{"image": "gradient_sun", "scene": "s", "method": "m", "psnr_mu": 1.0}]'
+    log.write_text(f'{{"evaluation": "another"}}\n{row}\n')
+    report = evaluation.evaluate_workdir(workdir, metrics=["psnr_mu"])
+    assert [row["image"] for row in report.rows][:3] == ["gradient_sun"] * 3
 
 
 def test_the_report_says_what_alignment_did(workdir):

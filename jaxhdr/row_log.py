@@ -1,0 +1,60 @@
+"""Rows of an evaluation that is under way, so that a stopped one can go on.
+
+One line of JSON per image, after a line that says what is evaluated. A line that was
+not finished is computed again.
+"""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxhdr.errors import UserError
+
+Row = Mapping[str, str | float]
+
+
+class RowLog:
+    """The file of one evaluation.
+
+    Attributes:
+      finished: rows of each image that is done, in order.
+    """
+
+    def __init__(self, path: pathlib.Path, *, subject: Mapping[str, Any]):
+        """Opens or begins the file.
+
+        Args:
+          path: of the file; its folder is made.
+          subject: all that the rows depend on; rows of another subject are dropped.
+
+        Raises:
+          UserError: the file cannot be read or written.
+        """
+        header = json.dumps({"evaluation": subject}, sort_keys=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = (
+                path.read_text(encoding="utf-8").split("\n") if path.exists() else []
+            )
+            is_same = bool(lines) and lines[0] == header
+            # The last part is empty, or a line that was cut off.
+            kept = lines[1:-1] if is_same else []
+            text = "".join(f"{line}\n" for line in (header, *kept))
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot use {path}: {error.strerror}") from error
+        self._path = path
+        self.finished: dict[str, list[Row]] = {}
+        for line in kept:
+            rows = json.loads(line)
+            self.finished[rows[0]["image"]] = rows
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Adds the rows of one image."""
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps([dict(row) for row in rows]) + "\n")
+
+    def remove(self) -> None:
+        """Deletes the file, when the report is written."""
+        self._path.unlink()
