@@ -9,6 +9,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 # ITU-R BT.709-6, item 3.2: luminance of the linear primaries with white point D65.
@@ -24,6 +25,11 @@ _SRGB_ENCODED_KNEE = 0.04045
 # Kalantari and Ramamoorthi (2017), "Deep High Dynamic Range Imaging of Dynamic
 # Scenes", section 3; Khan et al. (2019) section II-D use the same value.
 MU = 5000.0
+
+# SMPTE ST 2084:2014, the perceptual quantiser, also in ITU-R BT.2100-2, table 4.
+PQ_PEAK = 10_000.0  # cd/m^2
+_PQ_M1, _PQ_M2 = 2610 / 16384, 2523 / 32
+_PQ_C1, _PQ_C2, _PQ_C3 = 3424 / 4096, 2413 / 128, 2392 / 128
 
 
 def luminance(linear: Float[Array, "*batch h w 3"]) -> Float[Array, "*batch h w"]:
@@ -61,6 +67,29 @@ def inverse_mu_law(
 ) -> Float[Array, "*shape"]:
     """Returns the linear radiance of a mu-law code, the inverse of `mu_law`."""
     return jnp.expm1(code * math.log1p(mu)) / mu
+
+
+def pq_code(
+    light: Float[Array | np.ndarray, "*shape"],
+) -> Float[Array | np.ndarray, "*shape"]:
+    """Returns the PQ code in [0, 1] of light in [0, `PQ_PEAK`] cd/m^2 (ST 2084).
+
+    Its slope at 0 is infinite.
+    """
+    power = (light / PQ_PEAK) ** _PQ_M1
+    return ((_PQ_C1 + _PQ_C2 * power) / (1 + _PQ_C3 * power)) ** _PQ_M2
+
+
+def pq_light(
+    code: Float[Array | np.ndarray, "*shape"],
+) -> Float[Array | np.ndarray, "*shape"]:
+    """Returns the light in cd/m^2 of a PQ code in [0, 1], the inverse of `pq_code`.
+
+    Codes below that of no light, 7e-7, are none.
+    """
+    power = code ** (1 / _PQ_M2)
+    relative = (power - _PQ_C1) / (_PQ_C2 - _PQ_C3 * power)
+    return PQ_PEAK * (relative * (relative > 0)) ** (1 / _PQ_M1)
 
 
 def peak_code(

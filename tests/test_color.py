@@ -115,3 +115,13 @@ def test_luminance_of_grey_is_the_grey_in_its_own_unit():
     luminance = color.luminance(grey)
     assert luminance.shape == (2, 3, 4)
     np.testing.assert_allclose(luminance, 1e4, rtol=1e-6)
+
+
+def test_pq_codes_are_those_of_the_standard():
+    # colour-science 0.4.7.
+    light = np.array([0.0, 0.005, 1.0, 100.0, 1000.0, 10_000.0])
+    codes = color.pq_code(light)
+    assert codes[3] == pytest.approx(0.508078421517, abs=1e-12)
+    assert codes[-1] == 1 and 0 < codes[0] < 1e-6
+    np.testing.assert_allclose(color.pq_light(codes), light, rtol=1e-9)
+    assert color.pq_light(np.zeros(1)) == 0

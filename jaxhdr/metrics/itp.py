@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxhdr import color
+
 __all__ = ["delta_e_itp"]
 
 # Linear BT.709 to BT.2020: ITU-R BT.2087, section 4.
@@ -24,10 +26,7 @@ _BT2020_TO_LMS = np.array([[1688, 2146, 262], [683, 2951, 462], [99, 309, 3688]]
 _LMS_TO_ICTCP = (
     np.array([[2048, 2048, 0], [6610, -13613, 7003], [17933, -17390, -543]]) / 4096
 )
-# ITU-R BT.2100-2, table 4: the perceptual quantiser (SMPTE ST 2084).
-_M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
-_C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
-_BRIGHTEST = 10_000.0  # cd/m^2
+_DARKEST = 1e-8  # cd/m^2; at 0 the slope of the code is infinite
 
 # BT.2124, equation (1): T is half of Ct.
 _SCALE = np.array([1.0, 0.5, 1.0]) * 720
@@ -46,13 +45,8 @@ def delta_e_itp(
 
 def _itp(light: Float[Array, "*batch h w 3"]) -> Float[Array, "*batch h w 3"]:
     lms = _mixed(light, _BT2020_TO_LMS @ _BT709_TO_BT2020)
-    return _mixed(_perceptual_quantiser(lms), _SCALE[:, None] * _LMS_TO_ICTCP)
-
-
-def _perceptual_quantiser(light: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    # The slope of the power is infinite at zero.
-    relative = jnp.clip(light / _BRIGHTEST, 1e-12, 1) ** _M1
-    return ((_C1 + _C2 * relative) / (1 + _C3 * relative)) ** _M2
+    codes = color.pq_code(jnp.clip(lms, _DARKEST, color.PQ_PEAK))
+    return _mixed(jnp.asarray(codes), _SCALE[:, None] * _LMS_TO_ICTCP)
 
 
 def _mixed(

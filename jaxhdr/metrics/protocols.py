@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
+from jaxhdr import color
 from jaxhdr.errors import UserError
 from jaxhdr.metrics.display import Display
 
@@ -20,7 +21,6 @@ Image = Float[np.ndarray, "h w 3"]
 ALIGNMENTS = ("none", "median", "mean_half", "paper_range")
 
 _DARKEST = 0.005  # cd/m^2
-_BRIGHTEST = 10_000.0
 # The authors' scale of u', v', so that both are about as large as the codes.
 _CHROMA_SCALE = 410 / 255
 _RIDGE = 0.01
@@ -32,11 +32,6 @@ _TO_XYZ = np.array(
         [0.0193308, 0.1191948, 0.9505322],
     ]
 )
-# SMPTE ST 2084, the perceptual quantiser.
-_M1, _M2 = 2610 / 16384, 2523 / 32
-_C1, _C2, _C3 = 3424 / 4096, 2413 / 128, 2392 / 128
-
-
 _DISPLAY = Display()
 
 
@@ -222,21 +217,22 @@ def correct_response(test: Image, reference: Image) -> Image:
       reference: the truth, in cd/m^2.
     """
     test, reference = (
-        np.maximum(np.asarray(x, float), _DARKEST) for x in (test, reference)
+        np.clip(np.asarray(x, float), _DARKEST, color.PQ_PEAK)
+        for x in (test, reference)
     )
     luminance, chroma = _split(test)
     true_luminance, true_chroma = _split(reference)
-    codes = np.vander(_pq_code(luminance), 4)
-    solution, *_ = np.linalg.lstsq(codes, _pq_code(true_luminance), rcond=None)
-    luminance = _pq_light(np.clip(codes @ solution, 0, 1))
+    codes = np.vander(color.pq_code(luminance), 4)
+    solution, *_ = np.linalg.lstsq(codes, color.pq_code(true_luminance), rcond=None)
+    luminance = color.pq_light(np.clip(codes @ solution, 0, 1))
     features = _features(chroma)
     identity = np.eye(features.shape[1])[:, 1:3]  # the columns u and v
     weight = _RIDGE * len(features) / features.shape[1]
     left = features.T @ features + weight * np.eye(features.shape[1])
     right = features.T @ true_chroma + weight * identity
     chroma = features @ np.linalg.solve(left, right)
-    corrected = _joined(luminance, chroma).reshape(test.shape)
-    return np.clip(corrected, _DARKEST, _BRIGHTEST)
+    corrected = _joined(np.asarray(luminance), chroma).reshape(test.shape)
+    return np.clip(corrected, _DARKEST, color.PQ_PEAK)
 
 
 def _features(chroma: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 8"]:
@@ -261,13 +257,3 @@ def _joined(
     x = luminance * 9 * u / (4 * v)
     z = luminance * (12 - 3 * u - 20 * v) / (4 * v)
     return np.stack([x, luminance, z], axis=1) @ np.linalg.inv(_TO_XYZ).T
-
-
-def _pq_code(light: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    power = np.clip(light / _BRIGHTEST, 0, 1) ** _M1
-    return ((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2
-
-
-def _pq_light(code: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    power = code ** (1 / _M2)
-    return _BRIGHTEST * (np.maximum(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1)
