@@ -17,6 +17,12 @@ _DATA_DIR = flags.DEFINE_string("data_dir", None, "Default as in training.")
 _MODEL = flags.DEFINE_list(
     "model", [], "Models and classical operators (aky, kov, ...) to compare with."
 )
+_PREDICTIONS = flags.DEFINE_list(
+    "predictions", [], "Folders of other methods' HDR files to score."
+)
+_PHOTOGRAPHS = flags.DEFINE_string(
+    "photographs", None, "Write the photographs to this folder instead, as PNG."
+)
 _METRICS = flags.DEFINE_list("metrics", None, "Names of the columns; default all.")
 _ALIGNMENT = flags.DEFINE_enum(
     "alignment", "none", list(metrics.ALIGNMENTS), "Of estimates to the truth."
@@ -39,6 +45,15 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     logging.set_verbosity(logging.WARNING)
     try:
+        if _PHOTOGRAPHS.value:
+            count = evaluation.write_photographs(
+                _WORKDIR.value,
+                _PHOTOGRAPHS.value,
+                num_images=_NUM_IMAGES.value,
+                data_dir=_DATA_DIR.value,
+            )
+            sys.stdout.write(f"{count} photographs in {_PHOTOGRAPHS.value}\n")
+            return
         report = evaluation.evaluate_workdir(
             _WORKDIR.value,
             step=_STEP.value,
@@ -48,6 +63,7 @@ def main(argv: list[str]) -> None:
             metrics=_METRICS.value,
             protocol=_protocol(),
             others=_MODEL.value,
+            predictions=_PREDICTIONS.value,
         )
     except UserError as error:
         sys.stderr.write(f"eval.py: error: {error}\n")

@@ -9,8 +9,10 @@ estimated and scored one by one, so memory does not grow with their number.
 """
 
 import functools
+import glob
 import os
 import pathlib
+import re
 import sys
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -25,7 +27,7 @@ from jaxtyping import Array, Bool, Float
 from tqdm import tqdm
 
 import jaxhdr
-from jaxhdr import alignment, camera, checkpoints, color, data, models
+from jaxhdr import alignment, camera, checkpoints, color, data, image_io, models
 from jaxhdr.errors import UserError
 from jaxhdr.inference import Reconstructor
 from jaxhdr.metrics import METRICS, Display, Metric, Protocol, select
@@ -36,12 +38,16 @@ from jaxhdr.row_log import RowLog
 __all__ = [
     "BASELINE",
     "Example",
+    "Method",
+    "by_folder",
+    "by_model",
     "evaluate",
     "evaluate_workdir",
     "mean_scores",
     "predictor",
     "score",
     "validation_examples",
+    "write_photographs",
 ]
 
 BASELINE = "linearised input"
@@ -56,6 +62,9 @@ class Example(NamedTuple):
     encoded: Float[Array, "h w 3"]
     hdr: Float[Array, "h w 3"]
 
+
+Method = Callable[[Example], Float[np.ndarray, "stages h w 3"]]
+"""Estimates of an image, in scale `ldr_white` unless the protocol aligns them."""
 
 # Kept here, so that a training run which evaluates often compiles it once.
 _simulate = jax.jit(camera.simulate, static_argnames="camera")
@@ -127,7 +136,7 @@ def evaluate(
     metrics: tuple[Metric, ...],
     *,
     protocol: Protocol = _PROTOCOL,
-    others: Mapping[str, Reconstructor] = MappingProxyType({}),
+    others: Mapping[str, Method] = MappingProxyType({}),
 ) -> Iterator[list[Row]]:
     """Yields the rows of each image: the baseline, the others, the stages.
 
@@ -138,7 +147,7 @@ def evaluate(
         metrics: the columns.
         protocol: what is done to the images before; what the alignment did is in the
             row, too.
-        others: models and operators to compare with, by the name they get in the rows.
+        others: methods to compare with, by the name they get in the rows.
 
     Raises:
         UserError: a stage has values that are not finite, or nothing to align by.
@@ -147,7 +156,7 @@ def evaluate(
         stages = predict(image.encoded[None])
         estimates = {BASELINE: np.asarray(color.srgb_decode(image.encoded))}
         for name, other in others.items():
-            estimates |= _by_stage(other.stages(np.asarray(image.encoded)), name)
+            estimates |= _by_stage(other(image), name)
         estimates |= _by_stage(np.asarray(stages[:, 0]), "")
         _check_finite(estimates, image.name)
         clipped = camera.is_clipped(image.encoded)
@@ -175,6 +184,88 @@ def evaluate(
             numbers |= {m.name: float(scores[m.name][index]) for m in metrics}
             rows.append(row | numbers)
         yield rows
+
+
+def by_model(reconstructor: Reconstructor) -> Method:
+    """Returns the method that is a model, or a classical operator."""
+    return lambda image: reconstructor.stages(np.asarray(image.encoded))
+
+
+def by_folder(folder: str | os.PathLike) -> Method:
+    """Returns the method whose results are in a folder of HDR files.
+
+    A file has the name of the photograph that `write_photographs` writes and a suffix
+    of its own.
+
+    Raises, when called:
+        UserError: there is no such file or several, it cannot be read, or its size is
+            not that of the photograph.
+    """
+
+    def read(image: Example) -> Float[np.ndarray, "1 h w 3"]:
+        stem = _file_stem(image.name)
+        found = sorted(pathlib.Path(folder).glob(f"{glob.escape(stem)}.*"))
+        if len(found) != 1:
+            raise UserError(
+                f"{folder} has {len(found)} files {stem}.*; expected one HDR image of "
+                "the photograph of that name, which --photographs writes"
+            )
+        hdr = image_io.read_hdr(found[0])
+        if hdr.shape != image.encoded.shape:
+            raise UserError(
+                f"{found[0]} has shape {hdr.shape}, its photograph "
+                f"{image.encoded.shape}; both must be one size"
+            )
+        return hdr[None]
+
+    return read
+
+
+def write_photographs(
+    workdir: str | os.PathLike,
+    folder: str | os.PathLike,
+    *,
+    num_images: int | None = None,
+    data_dir: str | None = None,
+) -> int:
+    """Writes what `evaluate_workdir` shows to the methods, as PNG; returns how many.
+
+    Args:
+        workdir: folder of a training run, which says data and camera.
+        folder: made if it does not exist.
+        num_images: as for the evaluation.
+        data_dir: where the prepared data are; default as in training.
+
+    Raises:
+        UserError: no such run or data, or the folder cannot be written to.
+    """
+    config = checkpoints.load_trained(workdir).config
+    folder = pathlib.Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make {folder}: {error.strerror}") from error
+    count = 0
+    for image in validation_examples(config, num_images=num_images, data_dir=data_dir):
+        path = folder / f"{_file_stem(image.name)}.png"
+        image_io.write_png(path, np.asarray(image.encoded))
+        count += 1
+    return count
+
+
+def _versions(folder: str | os.PathLike) -> list[tuple[str, int, int]]:
+    """Returns what tells the files of a folder from later ones of the same names."""
+    files = sorted(path for path in pathlib.Path(folder).glob("*") if path.is_file())
+    states = [path.stat() for path in files]
+    return [
+        (path.name, state.st_size, state.st_mtime_ns)
+        for path, state in zip(files, states, strict=True)
+    ]
+
+
+def _file_stem(name: str) -> str:
+    """Returns the name of an image as that of a file: `/`, `#` and such become `_`."""
+    return re.sub(r"[^\w.-]", "_", name)
 
 
 def _by_stage(
@@ -240,6 +331,7 @@ def evaluate_workdir(
     metrics: Iterable[str] | None = None,
     protocol: Protocol = _PROTOCOL,
     others: Iterable[str] = (),
+    predictions: Iterable[str | os.PathLike] = (),
 ) -> Report:
     """Returns the scores of a training run's checkpoint, after writing the report.
 
@@ -255,18 +347,25 @@ def evaluate_workdir(
         protocol: what is done to the images before they are scored.
         others: models and classical operators to compare with, as `Reconstructor`
             takes them.
+        predictions: folders of other methods' results to score, see `by_folder`.
 
     Raises:
         UserError: no such checkpoint, data, model or metric, no images, or the report
             cannot be written.
     """
     columns = select(METRICS if metrics is None else metrics)
+    predictions = list(predictions)
     opened = {str(name): Reconstructor(name, tile=None) for name in others}
+    methods = {name: by_model(opened[name]) for name in opened}
+    methods |= {pathlib.Path(f).name: by_folder(f) for f in predictions}
     step, params, config = checkpoints.load_trained(workdir, step=step)
     model = models.create_model(**config["model"])
     predict = predictor(model, jax.device_put(params), scale=trained_scale(config))
     described = _protocol(config, step, protocol)
-    described |= {"others": {name: each.label for name, each in opened.items()}}
+    labels = {
+        name: opened[name].label if name in opened else "files" for name in methods
+    }
+    described |= {"others": labels}
     folder = pathlib.Path(output or pathlib.Path(workdir) / "evaluation" / str(step))
     section = config["data"]
     total = min(num_images or sys.maxsize, len(_validation_source(config, data_dir)))
@@ -276,6 +375,7 @@ def evaluate_workdir(
         )
     names = [metric.name for metric in columns]
     subject = {"protocol": described, "metrics": names, "num_images": total}
+    subject |= {"files": [_versions(folder) for folder in predictions]}
     log = RowLog(folder / "rows.jsonl", subject=subject)
     rows = [row for rows in log.finished.values() for row in rows]
     examples = validation_examples(
@@ -285,7 +385,7 @@ def evaluate_workdir(
     # iter(): type checkers peek into what has a length, which would start it twice.
     images = iter(tqdm(examples, initial=done, total=total, unit="image", disable=None))
     for of_image in evaluate(
-        predict, images, columns, protocol=protocol, others=opened
+        predict, images, columns, protocol=protocol, others=methods
     ):
         log.append(of_image)
         rows += of_image

@@ -48,8 +48,8 @@ ALLOWED = {
     "row_log": set(),
     "run_log": {"atomic", "image_io"},
     "evaluation": {
-        *("alignment", "camera", "checkpoints", "color", "data", "inference"),
-        *("metrics", "models", "pretrained", "reports", "row_log"),
+        *("alignment", "camera", "checkpoints", "color", "data", "image_io"),
+        *("inference", "metrics", "models", "pretrained", "reports", "row_log"),
     },
     "crops": {"camera"},
     "initialisation": {"checkpoints", "models", "weight_files"},

@@ -11,7 +11,7 @@ import pytest
 from flax import linen as nn
 from random_models import random_sparam_lstm
 
-from jaxhdr import camera, color, evaluation, metrics
+from jaxhdr import camera, color, evaluation, image_io, metrics
 from jaxhdr.checkpoints import Trained
 from jaxhdr.errors import UserError
 from jaxhdr.inference import Reconstructor
@@ -241,6 +241,35 @@ def test_others_are_scored_beside_the_run(workdir):
     assert report.protocol["others"]["kuo"] == "kuo, Kuo et al. (2012)"
     with pytest.raises(UserError, match="unknown model 'nobody'"):
         evaluation.evaluate_workdir(workdir, others=["nobody"])
+
+
+def test_results_of_any_method_are_scored_by_their_files(workdir):
+    photographs, theirs = workdir / "photographs", workdir / "theirs"
+    assert evaluation.write_photographs(workdir, photographs) == 2
+    theirs.mkdir()
+    for path in sorted(photographs.iterdir()):
+        linear = color.srgb_decode(jnp.asarray(image_io.read_encoded(path)))
+        np.save(theirs / f"{path.stem}.npy", 1.5 * np.asarray(linear))
+    arguments = {"metrics": ["log2_rmse"], "predictions": [theirs]}
+    report = evaluation.evaluate_workdir(workdir, **arguments)
+    scores = evaluation.mean_scores(report.rows)
+    # The second stage of this run is the linearised photograph times 1.5.
+    assert scores["theirs"]["log2_rmse"] == pytest.approx(
+        scores["stage 2"]["log2_rmse"], rel=1e-5
+    )
+    assert report.protocol["others"] == {"theirs": "files"}
+    # A stopped evaluation does not mix results of files that have changed since.
+    np.save(theirs / "interior_window.npy", np.ones((4, 5, 3), np.float32))
+    with pytest.raises(UserError, match=r"shape \(4, 5, 3\), its photograph"):
+        evaluation.evaluate_workdir(workdir, **arguments)
+    log = workdir / "evaluation" / "7" / "rows.jsonl"
+    assert len(log.read_text().splitlines()) == 2
+    (theirs / "interior_window.npy").unlink()
+    np.save(theirs / "gradient_sun.npy", 3 * np.load(theirs / "gradient_sun.npy"))
+    before = log.read_text().splitlines()[1]
+    with pytest.raises(UserError, match=r"0 files interior_window\.\*"):
+        evaluation.evaluate_workdir(workdir, **arguments)
+    assert log.read_text().splitlines()[1] != before
 
 
 @pytest.mark.parametrize("cut", [0, 7])
