@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 import scipy.ndimage
 
-from jaxhdr.metrics import bicubic, hdr_vdp2, hdr_vdp3, pyramid, spectra
+from jaxhdr.metrics import bicubic, hdrvdp2, hdrvdp3, pyramid, spectra
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 PHOTOGRAPHS = pathlib.Path(__file__).parents[2] / "shared" / "golden"
@@ -75,7 +75,7 @@ def test_equals_the_originals_on_scenes_of_formulas(scene, option):
     images = pairs(scene)
     if option == "_lum":
         images = tuple(image @ np.asarray(LUMINANCE)[:, None] for image in images)
-    found = compiled(hdr_vdp2.hdr_vdp2, **OPTIONS[option])(*images)
+    found = compiled(hdrvdp2.hdr_vdp2, **OPTIONS[option])(*images)
     name = f"hdrvdp221{option}"
     assert_equals_golden(found.quality, rows, f"{name}_Q", rtol=0, atol=2e-6)
     assert_equals_golden(found.detection, rows, f"{name}_P_det", rtol=0, atol=1e-6)
@@ -90,7 +90,7 @@ def test_equals_the_originals_on_scenes_of_formulas(scene, option):
         column = f"hdrvdp220{option}_Q_MOS"
         assert_equals_golden(found.mean_opinion, rows, column, rtol=0, atol=1e-5)
     if option != "_surroundgeo":
-        found = compiled(hdr_vdp3.hdr_vdp3, **OPTIONS[option])(*images)
+        found = compiled(hdrvdp3.hdr_vdp3, **OPTIONS[option])(*images)
         name = f"hdrvdp3{option}_Q"
         assert_equals_golden(found.quality, rows, name, rtol=0, atol=2e-6)
         jod = found.just_objectionable
@@ -101,11 +101,11 @@ def test_equals_the_originals_on_scenes_of_formulas(scene, option):
 def test_float32_is_close_to_the_originals(scene):
     rows = [row for row in ROWS if row["scene"] == scene]
     images = [image.astype(np.float32) for image in pairs(scene)]
-    found = compiled(hdr_vdp2.hdr_vdp2)(*images)
+    found = compiled(hdrvdp2.hdr_vdp2)(*images)
     assert found.quality.dtype == np.float32
     assert_equals_golden(found.quality, rows, "hdrvdp221_Q", rtol=0, atol=2e-3)
     assert_equals_golden(found.detection, rows, "hdrvdp221_P_det", rtol=0, atol=1e-4)
-    found = compiled(hdr_vdp3.hdr_vdp3)(*images)
+    found = compiled(hdrvdp3.hdr_vdp3)(*images)
     assert_equals_golden(found.quality, rows, "hdrvdp3_Q", rtol=0, atol=1e-4)
 
 
@@ -120,7 +120,7 @@ def test_equals_the_originals_on_photographs(scene):
     with np.load(PHOTOGRAPHS / "images" / f"{scene}.npz") as file:
         tests = np.stack([file[row["distortion"]] for row in rows]).astype(float)
     images = tests, np.broadcast_to(tests[0], tests.shape)
-    found = compiled(hdr_vdp2.hdr_vdp2)(*images)
+    found = compiled(hdrvdp2.hdr_vdp2)(*images)
     assert_equals_golden(found.quality, rows, "hdrvdp221_Q", rtol=0, atol=2e-6)
     assert_equals_golden(found.detection, rows, "hdrvdp221_P_det", rtol=0, atol=1e-6)
     # The size of `city` is odd, and Octave resizes otherwise than MATLAB.
@@ -128,7 +128,7 @@ def test_equals_the_originals_on_photographs(scene):
     contrast = found.largest_contrast
     assert_equals_golden(contrast, rows, "hdrvdp221_C_max", rtol=accuracy, atol=1e-12)
     assert_equals_golden(found.mean_opinion, rows, "hdrvdp220_Q_MOS", rtol=0, atol=1e-5)
-    found = compiled(hdr_vdp3.hdr_vdp3)(*images)
+    found = compiled(hdrvdp3.hdr_vdp3)(*images)
     assert_equals_golden(found.quality, rows, "hdrvdp3_Q", rtol=0, atol=2e-6)
 
 
@@ -153,9 +153,9 @@ def test_bands_of_the_response_have_the_energy_of_the_original():
     images = [golden_scenes.version("interior_window", name) for name in names]
 
     def stages(pair):
-        seen = hdr_vdp2._see(pair, 30.0, color="rgb-bt.709", surround=1e-5)
-        bands = hdr_vdp2._bands(seen, 30.0)
-        return bands, hdr_vdp2._distances(bands, seen.adaptation, 30.0)
+        seen = hdrvdp2._see(pair, 30.0, color="rgb-bt.709", surround=1e-5)
+        bands = hdrvdp2._bands(seen, 30.0)
+        return bands, hdrvdp2._distances(bands, seen.adaptation, 30.0)
 
     bands, distances = quickly(stages)(jnp.stack(images))
     oriented = [(b, o) for b, band in enumerate(bands) for o in range(len(band))]
@@ -176,9 +176,9 @@ def test_bands_of_the_response_have_the_energy_of_the_original():
 @pytest.mark.parametrize(
     "metric, field",
     [
-        (hdr_vdp2.hdr_vdp2, "quality"),
-        (hdr_vdp2.hdr_vdp2, "largest_contrast"),
-        (hdr_vdp3.hdr_vdp3, "just_objectionable"),
+        (hdrvdp2.hdr_vdp2, "quality"),
+        (hdrvdp2.hdr_vdp2, "largest_contrast"),
+        (hdrvdp3.hdr_vdp3, "just_objectionable"),
     ],
 )
 def test_gradients_equal_finite_differences(metric, field):
@@ -197,8 +197,8 @@ def test_gradients_equal_finite_differences(metric, field):
 @pytest.mark.parametrize(
     "metric, field, perfect",
     [
-        (hdr_vdp2.hdr_vdp2, "quality", 100),
-        (hdr_vdp3.hdr_vdp3, "just_objectionable", 10),
+        (hdrvdp2.hdr_vdp2, "quality", 100),
+        (hdrvdp3.hdr_vdp3, "just_objectionable", 10),
     ],
 )
 def test_equal_images_are_perfect_with_a_finite_gradient(metric, field, perfect):
@@ -209,7 +209,7 @@ def test_equal_images_are_perfect_with_a_finite_gradient(metric, field, perfect)
 
 
 def test_gradient_descent_raises_the_quality():
-    gradient = compiled_gradient(hdr_vdp2.hdr_vdp2, "quality")
+    gradient = compiled_gradient(hdrvdp2.hdr_vdp2, "quality")
     test, reference = crop("interior_window", "blur"), crop("interior_window", "ref")
     logs = np.log(test)
     qualities = []
@@ -222,7 +222,7 @@ def test_gradient_descent_raises_the_quality():
     assert np.mean(np.diff(qualities) > 0) >= 0.9
 
 
-@pytest.mark.parametrize("metric", [hdr_vdp2.hdr_vdp2, hdr_vdp3.hdr_vdp3])
+@pytest.mark.parametrize("metric", [hdrvdp2.hdr_vdp2, hdrvdp3.hdr_vdp3])
 def test_images_under_vmap_score_as_each_alone(metric):
     names = ("noise", "scale")
     tests = np.stack([crop("interior_window", name) for name in names])
@@ -242,11 +242,11 @@ def test_more_noise_is_worse():
     strengths = np.array([0.0, 0.003, 0.01, 0.03, 0.1, 0.3])
     tests = reference * np.exp(strengths[:, None, None, None] * noise)
     references = np.broadcast_to(reference, tests.shape)
-    visible = compiled(hdr_vdp2.hdr_vdp2)(tests, references)
+    visible = compiled(hdrvdp2.hdr_vdp2)(tests, references)
     assert np.all(np.diff(visible.quality) < 0)
     assert np.all(np.diff(visible.largest_contrast) > 0)
     assert np.all(np.diff(visible.detection) >= 0)
-    quality = compiled(hdr_vdp3.hdr_vdp3)(tests, references)
+    quality = compiled(hdrvdp3.hdr_vdp3)(tests, references)
     assert np.all(np.diff(quality.quality) < 0)
 
 
@@ -258,7 +258,7 @@ def test_hostile_images_have_scores():
     dark[3, 4] = 1e-5  # what the original takes NaN for
     tests = np.stack([broken, dark, np.zeros_like(dark), np.full_like(dark, 1e9)])
     references = np.broadcast_to(reference, tests.shape)
-    for metric in (hdr_vdp2.hdr_vdp2, hdr_vdp3.hdr_vdp3):
+    for metric in (hdrvdp2.hdr_vdp2, hdrvdp3.hdr_vdp3):
         found = compiled(metric)(tests, references).quality
         assert np.all(np.isfinite(found))
         assert found[0] == found[1]
@@ -267,7 +267,7 @@ def test_hostile_images_have_scores():
 
 @pytest.mark.parametrize(
     "metric, smallest",
-    [(hdr_vdp2.hdr_vdp2, hdr_vdp2.SMALLEST), (hdr_vdp3.hdr_vdp3, hdr_vdp3.SMALLEST)],
+    [(hdrvdp2.hdr_vdp2, hdrvdp2.SMALLEST), (hdrvdp3.hdr_vdp3, hdrvdp3.SMALLEST)],
 )
 def test_images_too_small_for_the_pyramid_have_no_score(metric, smallest):
     size = (smallest, smallest)

@@ -9,8 +9,8 @@ the metric's window): leave it out of means and say how many are left.
 
 from jaxhdr.metrics.comparison import compare
 from jaxhdr.metrics.display import Display
-from jaxhdr.metrics.hdr_vdp2 import hdr_vdp2
-from jaxhdr.metrics.hdr_vdp3 import hdr_vdp3
+from jaxhdr.metrics.hdrvdp2 import hdr_vdp2
+from jaxhdr.metrics.hdrvdp3 import hdr_vdp3
 from jaxhdr.metrics.itp import delta_e_itp
 from jaxhdr.metrics.pixelwise import (
     STOPS_FLOOR,

@@ -1,7 +1,7 @@
 """What hides a difference from the eye, as the versions of HDR-VDP share it.
 
 Pairs hold the difference of test and reference first, then the reference, along an axis
-of two: see `hdr_vdp2`.
+of two: see `hdrvdp2`.
 """
 
 import jax.numpy as jnp
