@@ -67,7 +67,9 @@ def test_arrays_with_gaps_are_written(tmp_path, suffix):
     gaps = planes.transpose(1, 2, 0)[:, ::-1]
     image_io.write_hdr(path, gaps, half=False)
     image_io.write_hdr(same, np.ascontiguousarray(gaps), half=False)
-    assert path.read_bytes() == same.read_bytes()
+    # Not the bytes: the header of an .exr holds the second it was written in.
+    found, expected = image_io.read_hdr(path), image_io.read_hdr(same)
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_other_libraries_read_our_tiff(tmp_path, hdr):
