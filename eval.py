@@ -10,6 +10,8 @@ from absl import app, flags, logging
 from jaxhdr import evaluation, metrics, reports
 from jaxhdr.errors import UserError
 
+_DISPLAY = metrics.Display()
+
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _STEP = flags.DEFINE_integer("step", None, "Checkpoint; default the newest.")
 _NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Default all of the split.")
@@ -30,11 +32,17 @@ _ALIGNMENT = flags.DEFINE_enum(
 _RESPONSE_CORRECTION = flags.DEFINE_bool(
     "response_correction", False, "Correct the camera's response (Hanji et al. 2022)."
 )
-_WHITE = flags.DEFINE_float("white", 200.0, "cd/m^2 of the photograph's white.")
-_PEAK = flags.DEFINE_float("peak", 10_000.0, "cd/m^2 of the display's brightest pixel.")
-_BLACK = flags.DEFINE_float("black", 0.005, "cd/m^2 of the display's darkest pixel.")
+_WHITE = flags.DEFINE_float(
+    "white", _DISPLAY.white, "cd/m^2 of the photograph's white."
+)
+_PEAK = flags.DEFINE_float(
+    "peak", _DISPLAY.peak, "cd/m^2 of the display's brightest pixel."
+)
+_BLACK = flags.DEFINE_float(
+    "black", _DISPLAY.black, "cd/m^2 of the display's darkest pixel."
+)
 _PIXELS_PER_DEGREE = flags.DEFINE_float(
-    "pixels_per_degree", 30.0, "Of the viewer's visual angle."
+    "pixels_per_degree", _DISPLAY.pixels_per_degree, "Of the viewer's visual angle."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Default WORKDIR/evaluation/STEP.")
 

@@ -9,9 +9,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
-
-Row = Mapping[str, str | float]
+from jaxhdr.reports import Row
 
 
 class RowLog:
@@ -41,7 +41,8 @@ class RowLog:
             # The last part is empty, or a line that was cut off.
             kept = lines[1:-1] if is_same else []
             text = "".join(f"{line}\n" for line in (header, *kept))
-            path.write_text(text, encoding="utf-8")
+            with atomic_path(path) as whole:
+                whole.write_text(text, encoding="utf-8")
         except OSError as error:
             raise UserError(f"cannot use {path}: {error.strerror}") from error
         self._path = path
@@ -51,9 +52,16 @@ class RowLog:
             self.finished[rows[0]["image"]] = rows
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Adds the rows of one image."""
-        with open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps([dict(row) for row in rows]) + "\n")
+        """Adds the rows of one image.
+
+        Raises:
+          UserError: the file cannot be written.
+        """
+        try:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(json.dumps([dict(row) for row in rows]) + "\n")
+        except OSError as error:
+            raise UserError(f"cannot use {self._path}: {error.strerror}") from error
 
     def remove(self) -> None:
         """Deletes the file, when the report is written."""

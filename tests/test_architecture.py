@@ -45,7 +45,7 @@ ALLOWED = {
     "inference": {"alignment", "expansion", "image_io", "pretrained", "tiling"},
     # reports and runs
     "reports": {"atomic", "metrics"},
-    "row_log": set(),
+    "row_log": {"atomic", "reports"},
     "run_log": {"atomic", "image_io"},
     "evaluation": {
         *("alignment", "camera", "checkpoints", "color", "data", "image_io"),
