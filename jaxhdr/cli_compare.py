@@ -78,7 +78,10 @@ def _parser() -> argparse.ArgumentParser:
         "et al. 2022)",
     )
     parser.add_argument(
-        "--metrics", nargs="+", metavar="NAME", help="which scores (default: all)"
+        "--metrics",
+        nargs="+",
+        metavar="NAME",
+        help="which scores (default: all, but cvvdp_jod)",
     )
     for name, default, meaning in (
         ("white", 200.0, "cd/m^2 of radiance 1.0"),
@@ -98,16 +101,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _table(scores: Mapping[str, float], protocol: "metrics.Protocol") -> str:
-    from jaxhdr.metrics import METRICS
+    from jaxhdr.metrics import select
 
     width = max(len(name) for name in scores)
     lines = []
-    for name, score in scores.items():
-        metric = METRICS[name]
+    for metric, score in zip(select(scores), scores.values(), strict=True):
         number = "absent" if math.isnan(score) else f"{score:.4f}"
         better = "higher" if metric.higher_is_better else "lower"
         lines.append(
-            f"{name:{width}}  {number:>12} {metric.unit:5}  {better} is better"
+            f"{metric.name:{width}}  {number:>12} {metric.unit:5}  {better} is better"
         )
     described = "; ".join(
         f"{key} {json.dumps(value)}" for key, value in protocol.describe().items()

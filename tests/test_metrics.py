@@ -340,3 +340,21 @@ def test_compare_without_the_photograph_leaves_its_metrics_out():
         "log2_rmse_clipped",
         "log2_rmse_unclipped",
     }
+
+
+def test_color_video_vdp_equals_its_authors_values():
+    pytest.importorskip("pycvvdp", exc_type=ImportError)
+    for row in ROWS:
+        pair = [
+            golden_scenes.version(row["scene"], d) for d in (row["distortion"], "ref")
+        ]
+        found = metrics.color_video_vdp(
+            *(jnp.asarray(x, jnp.float32) for x in pair), pixels_per_degree=30.0
+        )
+        assert found == pytest.approx(float(row["cvvdp_ppd30_JOD"]), abs=1e-4)
+
+
+def test_a_metric_of_another_package_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(UserError, match=r"pip install 'jaxhdr\[cvvdp\]'"):
+        metrics.compare(IMAGE, IMAGE, names=["cvvdp_jod"])

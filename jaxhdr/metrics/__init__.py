@@ -7,6 +7,7 @@ nothing: shapes must be equal and values finite; negative radiance counts as non
 the metric's window): leave it out of means and say how many are left.
 """
 
+from jaxhdr.metrics.color_video_vdp import color_video_vdp
 from jaxhdr.metrics.comparison import compare
 from jaxhdr.metrics.display import Display
 from jaxhdr.metrics.hdrvdp2 import hdr_vdp2
@@ -29,16 +30,18 @@ from jaxhdr.metrics.ssim import (
     multi_scale_ssim,
     structural_similarity,
 )
-from jaxhdr.metrics.table import METRICS, Metric, select
+from jaxhdr.metrics.table import METRICS, NEEDING_PACKAGES, Metric, select
 from jaxhdr.metrics.tone_mapped import tone_mapped_psnr, tone_mapped_ssim
 
 __all__ = [
     "ALIGNMENTS",
     "METRICS",
+    "NEEDING_PACKAGES",
     "STOPS_FLOOR",
     "Display",
     "Metric",
     "Protocol",
+    "color_video_vdp",
     "compare",
     "delta_e_itp",
     "hdr_vdp2",

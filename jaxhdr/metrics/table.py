@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxhdr.errors import UserError
+from jaxhdr.metrics.color_video_vdp import check_installed, color_video_vdp
 from jaxhdr.metrics.display import Display
 from jaxhdr.metrics.hdrvdp2 import hdr_vdp2
 from jaxhdr.metrics.hdrvdp3 import hdr_vdp3
@@ -33,6 +34,8 @@ class Metric:
     fn: Callable[..., Float[Array, "*batch"]]
     pixels: Literal["all", "clipped", "unclipped"] = "all"
     is_angular: bool = False  # whether `fn` takes `pixels_per_degree`
+    map_fn: Callable[..., Float[Array, "*batch h w"]] | None = None  # where it looks
+    check: Callable[[], None] = lambda: None  # raises where `fn` cannot be computed
 
     def score(
         self,
@@ -51,17 +54,45 @@ class Metric:
             LDR image; only metrics of clipped or of unclipped pixels need it.
           display: that shows both images to metrics of absolute light.
         """
-        if self.input_unit == _ABSOLUTE:
-            test, reference = display.emitted(test), display.emitted(reference)
-        if self.is_angular:
-            angle = display.pixels_per_degree
-            return self.fn(test, reference, pixels_per_degree=angle)
+        shown = self._shown(test, reference, display)
         if self.pixels == "all":
-            return self.fn(test, reference)
+            return self.fn(*shown, **self._angle(display))
         if clipped is None:
             raise UserError(f"{self.name} needs `clipped`, the mask of clipped pixels")
         mask = clipped if self.pixels == "clipped" else jnp.logical_not(clipped)
-        return self.fn(test, reference, mask=mask)
+        return self.fn(*shown, mask=mask)
+
+    def draw(
+        self,
+        test: Float[Array, "*batch h w 3"],
+        reference: Float[Array, "*batch h w 3"],
+        *,
+        display: Display = _DISPLAY,
+    ) -> Float[Array, "*batch h w"]:
+        """Returns the map in [0, 1] of where the score comes from.
+
+        Args:
+          test: as for `score`.
+          reference: as for `score`.
+          display: as for `score`.
+
+        Raises:
+          UserError: this metric has no map.
+        """
+        if self.map_fn is None:
+            raise UserError(f"{self.name} has no map; hdr_vdp2_p_det has one")
+        shown = self._shown(test, reference, display)
+        return self.map_fn(*shown, **self._angle(display))
+
+    def _shown(self, test: Array, reference: Array, display: Display):
+        if self.input_unit == _ABSOLUTE:
+            return display.emitted(test), display.emitted(reference)
+        return test, reference
+
+    def _angle(self, display: Display) -> dict[str, float]:
+        if self.is_angular:
+            return {"pixels_per_degree": display.pixels_per_degree}
+        return {}
 
 
 _MAX_ONE = "both images over the reference's maximum, clipped to [0, 1]"
@@ -143,6 +174,7 @@ _OF_ABSOLUTE_LIGHT = (
         f"{_VDP2}; probability that a difference is seen anywhere",
         _vdp2("detection"),
         is_angular=True,
+        map_fn=_vdp2("detection_map"),
     ),
     Metric(
         *("hdr_vdp220_q_mos", "", True, _ABSOLUTE),
@@ -173,15 +205,28 @@ METRICS: dict[str, Metric] = {
     metric.name: metric for metric in (*_OF_RELATIVE_LIGHT, *_OF_ABSOLUTE_LIGHT)
 }
 
+NEEDING_PACKAGES: dict[str, Metric] = {
+    "cvvdp_jod": Metric(
+        *("cvvdp_jod", "JOD", True, _ABSOLUTE),
+        "ColorVideoVDP, Mantiuk et al. (2024), package cvvdp; 10 for equal images",
+        color_video_vdp,
+        is_angular=True,
+        check=check_installed,
+    )
+}
+"""Metrics that are computed only where they are asked for by name."""
+
 
 def select(names: Iterable[str]) -> tuple[Metric, ...]:
     """Returns the metrics of these names.
 
     Raises:
-        UserError: a name is unknown.
+        UserError: a name is unknown, or its metric needs a package that is missing.
     """
-    names = tuple(names)
-    unknown = [name for name in names if name not in METRICS]
+    names, known = tuple(names), METRICS | NEEDING_PACKAGES
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise UserError(f"unknown metrics {unknown}; choose from {list(METRICS)}")
-    return tuple(METRICS[name] for name in names)
+        raise UserError(f"unknown metrics {unknown}; choose from {list(known)}")
+    for name in names:
+        known[name].check()
+    return tuple(known[name] for name in names)

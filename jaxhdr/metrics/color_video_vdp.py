@@ -1,0 +1,90 @@
+"""ColorVideoVDP of still images, computed by its authors' own package.
+
+Mantiuk, Hanji, Ashraf, Asano and Chapiro (2024), "ColorVideoVDP: A visual difference
+predictor for image, video and display distortions"; package `cvvdp` with PyTorch. JAX
+calls it back: it works under jit and vmap, but has no gradient.
+"""
+
+import functools
+import importlib.util
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxhdr.errors import UserError
+
+# The display that `Display` is: linear light up to PQ's peak, in a dark room.
+_PEAK = 10_000.0
+_CONTRAST = 2e6
+
+
+def check_installed() -> None:
+    """Does nothing where the package is installed.
+
+    Raises:
+      UserError: it is not.
+    """
+    if importlib.util.find_spec("pycvvdp") is None:
+        raise UserError(
+            "cvvdp_jod needs the package cvvdp, which is not installed: run "
+            "pip install 'jaxhdr[cvvdp]', or choose other metrics"
+        )
+
+
+def color_video_vdp(
+    test: Float[Array, "*batch h w 3"],
+    reference: Float[Array, "*batch h w 3"],
+    *,
+    pixels_per_degree: float,
+) -> Float[Array, "*batch"]:
+    """Returns the quality in JOD: 10 for equal images, less for worse ones.
+
+    Args:
+      test: in cd/m^2; light above 10,000 is shown as 10,000.
+      reference: in cd/m^2.
+      pixels_per_degree: of visual angle.
+
+    Raises:
+      UserError: the package is not installed.
+    """
+    check_installed()
+    return jax.pure_callback(
+        functools.partial(_judge, pixels_per_degree=pixels_per_degree),
+        jax.ShapeDtypeStruct(test.shape[:-3], jnp.float32),
+        test,
+        reference,
+        vmap_method="broadcast_all",
+    )
+
+
+def _judge(test: Array, reference: Array, *, pixels_per_degree: float) -> np.ndarray:
+    pairs = [np.asarray(image, np.float32) for image in (test, reference)]
+    batch, size = pairs[0].shape[:-3], pairs[0].shape[-3:]
+    judge = _create(size[:2], pixels_per_degree)
+    scores = [
+        float(judge.predict(*pair, dim_order="HWC")[0])
+        for pair in zip(*(x.reshape(-1, *size) for x in pairs), strict=True)
+    ]
+    return np.array(scores, np.float32).reshape(batch)
+
+
+@functools.lru_cache(maxsize=4)
+def _create(size: tuple[int, int], pixels_per_degree: float):
+    import pycvvdp  # PyTorch, only where somebody asks for it
+
+    height, width = size
+    return pycvvdp.cvvdp(
+        display_photometry=pycvvdp.vvdp_display_photo_eotf(
+            _PEAK,
+            contrast=_CONTRAST,
+            source_colorspace="BT.709-linear",
+            EOTF="linear",
+            E_ambient=0,
+        ),
+        display_geometry=pycvvdp.vvdp_display_geometry(
+            [width, height], ppd=pixels_per_degree
+        ),
+        quiet=True,
+    )
