@@ -1,23 +1,41 @@
-"""Scores a training run on its validation images: python eval.py --workdir=DIR.
+"""Scores methods on images whose radiance is known.
 
-Prints a Markdown table of means and writes per_image.csv, report.json and report.md.
+    python eval.py --workdir=RUN                               a training run
+    python eval.py --config=CONFIG --model=NAMES --output=DIR  models, on prepared data
+    python eval.py --pairs=PHOTOS,TRUTHS --model=NAMES --output=DIR    on two folders
+
+Prints a Markdown table of means and writes report.html, per_image.csv, report.json and
+report.md. A stopped evaluation goes on where it was.
 """
 
 import sys
 
 from absl import app, flags, logging
+from ml_collections import config_flags
 
-from jaxhdr import evaluation, metrics, reports
+from jaxhdr import checkpoints, evaluation, examples, metrics, reports
 from jaxhdr.errors import UserError
 
 _DISPLAY = metrics.Display()
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run to score.")
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Whose validation images to score on, without a run."
+)
+_PAIRS = flags.DEFINE_list(
+    "pairs", None, "Two folders to score on: photographs, HDR images of their names."
+)
+_TRUTH_ALIGNMENT = flags.DEFINE_bool(
+    "truth_alignment",
+    True,
+    "Bring the truth of --pairs to the photograph's scale; without, 1.0 must be what "
+    "just clips it.",
+)
 _STEP = flags.DEFINE_integer("step", None, "Checkpoint; default the newest.")
-_NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Default all of the split.")
+_NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Default all.", lower_bound=1)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Default as in training.")
 _MODEL = flags.DEFINE_list(
-    "model", [], "Models and classical operators (aky, kov, ...) to compare with."
+    "model", [], "Models and classical operators (aky, kov, ...) to score."
 )
 _PREDICTIONS = flags.DEFINE_list(
     "predictions", [], "Folders of other methods' HDR files to score."
@@ -44,39 +62,76 @@ _BLACK = flags.DEFINE_float(
 _PIXELS_PER_DEGREE = flags.DEFINE_float(
     "pixels_per_degree", _DISPLAY.pixels_per_degree, "Of the viewer's visual angle."
 )
+_PICTURES = flags.DEFINE_bool("pictures", True, "Show each image in report.html.")
 _OUTPUT = flags.DEFINE_string("output", None, "Default WORKDIR/evaluation/STEP.")
 
 
 def main(argv: list[str]) -> None:
-    """Evaluates one checkpoint of the run in --workdir."""
+    """Evaluates what the flags name."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     logging.set_verbosity(logging.WARNING)
     try:
-        if _PHOTOGRAPHS.value:
-            count = evaluation.write_photographs(
-                _WORKDIR.value,
-                _PHOTOGRAPHS.value,
-                num_images=_NUM_IMAGES.value,
-                data_dir=_DATA_DIR.value,
-            )
-            sys.stdout.write(f"{count} photographs in {_PHOTOGRAPHS.value}\n")
-            return
+        sys.stdout.write(_run())
+    except UserError as error:
+        sys.stderr.write(f"eval.py: error: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("eval.py: interrupted; the same command goes on\n")
+        sys.exit(130)
+
+
+def _run() -> str:
+    sources = (_WORKDIR.value, _CONFIG.value, _PAIRS.value)
+    if sum(source is not None for source in sources) != 1:
+        raise UserError("give exactly one of --workdir, --config and --pairs")
+    if _PHOTOGRAPHS.value:
+        count = examples.write_photographs(_images(), _PHOTOGRAPHS.value)
+        return f"{count} photographs in {_PHOTOGRAPHS.value}\n"
+    options = {
+        "metrics": _METRICS.value,
+        "protocol": _protocol(),
+        "predictions": _PREDICTIONS.value,
+        "with_pictures": _PICTURES.value,
+    }
+    if _WORKDIR.value:
         report = evaluation.evaluate_workdir(
             _WORKDIR.value,
             step=_STEP.value,
             num_images=_NUM_IMAGES.value,
             data_dir=_DATA_DIR.value,
             output=_OUTPUT.value,
-            metrics=_METRICS.value,
-            protocol=_protocol(),
             others=_MODEL.value,
-            predictions=_PREDICTIONS.value,
+            **options,
         )
-    except UserError as error:
-        sys.stderr.write(f"eval.py: error: {error}\n")
-        sys.exit(2)
-    sys.stdout.write(reports.markdown(report))
+        return reports.markdown(report)
+    if not _OUTPUT.value:
+        raise UserError("--output is missing: give the folder of the report")
+    report = evaluation.evaluate_methods(
+        _images(), _OUTPUT.value, models=_MODEL.value, **options
+    )
+    return reports.markdown(report)
+
+
+def _images() -> examples.ImageSet:
+    if _PAIRS.value:
+        if len(_PAIRS.value) != 2:
+            raise UserError(
+                f"--pairs is {','.join(_PAIRS.value)}; expected two folders, of "
+                "photographs and of HDR images, with a comma between"
+            )
+        return examples.from_folders(
+            *_PAIRS.value,
+            num_images=_NUM_IMAGES.value,
+            is_aligned=_TRUTH_ALIGNMENT.value,
+        )
+    if _WORKDIR.value:
+        config = checkpoints.load_trained(_WORKDIR.value).config
+    else:
+        config = _CONFIG.value.to_dict()
+    return examples.from_config(
+        config, num_images=_NUM_IMAGES.value, data_dir=_DATA_DIR.value
+    )
 
 
 def _protocol() -> metrics.Protocol:

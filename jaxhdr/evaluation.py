@@ -12,11 +12,7 @@ import functools
 import glob
 import os
 import pathlib
-import re
-import sys
-import zlib
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -27,8 +23,21 @@ from jaxtyping import Array, Bool, Float
 from tqdm import tqdm
 
 import jaxhdr
-from jaxhdr import alignment, camera, checkpoints, color, data, image_io, models
+from jaxhdr import (
+    alignment,
+    camera,
+    checkpoints,
+    color,
+    data,
+    examples,
+    image_io,
+    models,
+    report_page,
+    run_log,
+    thumbnails,
+)
 from jaxhdr.errors import UserError
+from jaxhdr.examples import Example, ImageSet
 from jaxhdr.inference import Reconstructor
 from jaxhdr.metrics import METRICS, Display, Metric, Protocol, select
 from jaxhdr.pretrained import trained_scale
@@ -37,40 +46,51 @@ from jaxhdr.row_log import RowLog
 
 __all__ = [
     "BASELINE",
-    "Example",
+    "Evaluated",
     "Method",
     "by_folder",
     "by_model",
+    "by_run",
     "evaluate",
+    "evaluate_methods",
     "evaluate_workdir",
     "mean_scores",
     "predictor",
     "score",
-    "validation_examples",
-    "write_photographs",
 ]
 
 BASELINE = "linearised input"
 _PROTOCOL = Protocol()
 
-
-class Example(NamedTuple):
-    """A photograph, display-encoded, and its radiance in scale `ldr_white`."""
-
-    name: str
-    scene: str
-    encoded: Float[Array, "h w 3"]
-    hdr: Float[Array, "h w 3"]
-
-
 Method = Callable[[Example], Float[np.ndarray, "stages h w 3"]]
 """Estimates of an image, in scale `ldr_white` unless the protocol aligns them."""
 
-# Kept here, so that a training run which evaluates often compiles it once.
-_simulate = jax.jit(camera.simulate, static_argnames="camera")
+
+class Evaluated(NamedTuple):
+    """What is known of one image.
+
+    Attributes:
+      image: the photograph and the truth.
+      estimates: by method, times the factor that the alignment gave them.
+      maps: by method, where a metric that draws one sees a difference, by its name;
+        empty unless asked for.
+      rows: the scores.
+    """
+
+    image: Example
+    estimates: Mapping[str, Float[np.ndarray, "h w 3"]]
+    maps: Mapping[str, Mapping[str, Float[np.ndarray, "h w"]]]
+    rows: list[Row]
 
 
-@functools.partial(jax.jit, static_argnames=("metrics", "display"))
+class _Scores(NamedTuple):
+    """Of all methods on one image, by metric."""
+
+    numbers: dict[str, Float[Array, " methods"]]
+    maps: dict[str, Float[Array, "methods h w"]]
+
+
+@functools.partial(jax.jit, static_argnames=("metrics", "display", "with_maps"))
 def score(
     tests: Float[Array, "methods h w 3"],
     references: Float[Array, "methods h w 3"],
@@ -78,8 +98,9 @@ def score(
     *,
     metrics: tuple[Metric, ...],
     display: Display,
-) -> dict[str, Float[Array, " methods"]]:
-    """Returns each metric of estimates of one image.
+    with_maps: bool = False,
+) -> _Scores:
+    """Returns each metric of estimates of one image, and the maps of those that draw.
 
     Args:
         tests: the estimates.
@@ -87,15 +108,19 @@ def score(
         clipped: the mask of clipped pixels.
         metrics: the columns.
         display: that shows the images to metrics of absolute light.
+        with_maps: whether maps are drawn.
     """
-    # One estimate after the other: the memory of one, whatever the number of stages.
-    return jax.lax.map(
-        lambda pair: {
+    drawn = [m for m in metrics if m.map_fn is not None] if with_maps else []
+
+    def of_one(pair: tuple[Array, Array]) -> _Scores:
+        numbers = {
             metric.name: metric.score(*pair, clipped=clipped, display=display)
             for metric in metrics
-        },
-        (tests, references),
-    )
+        }
+        return _Scores(numbers, {m.name: m.draw(*pair, display=display) for m in drawn})
+
+    # One estimate after the other: the memory of one, whatever the number of stages.
+    return jax.lax.map(of_one, (tests, references))
 
 
 def predictor(
@@ -130,60 +155,14 @@ def _apply(params: Any, encoded: Array, *, model: Any) -> Array:
     return model.apply({"params": params}, encoded)
 
 
-def evaluate(
-    predict: Callable[[Array], Array],
-    images: Iterable[Example],
-    metrics: tuple[Metric, ...],
-    *,
-    protocol: Protocol = _PROTOCOL,
-    others: Mapping[str, Method] = MappingProxyType({}),
-) -> Iterator[list[Row]]:
-    """Yields the rows of each image: the baseline, the others, the stages.
+def by_run(predict: Callable[[Array], Array]) -> Method:
+    """Returns the method that is a model in training.
 
     Args:
         predict: maps encoded images (b, h, w, 3) to stages (stages, b, h, w, 3) in
             scale `ldr_white`, as `predictor` does.
-        images: may be any iterator; it is read one image at a time.
-        metrics: the columns.
-        protocol: what is done to the images before; what the alignment did is in the
-            row, too.
-        others: methods to compare with, by the name they get in the rows.
-
-    Raises:
-        UserError: a stage has values that are not finite, or nothing to align by.
     """
-    for image in images:
-        stages = predict(image.encoded[None])
-        estimates = {BASELINE: np.asarray(color.srgb_decode(image.encoded))}
-        for name, other in others.items():
-            estimates |= _by_stage(other(image), name)
-        estimates |= _by_stage(np.asarray(stages[:, 0]), "")
-        _check_finite(estimates, image.name)
-        clipped = camera.is_clipped(image.encoded)
-        prepared = [
-            protocol.prepare(
-                estimate, np.asarray(image.hdr), clipped=np.asarray(clipped)
-            )
-            for estimate in estimates.values()
-        ]
-        scores = jax.device_get(
-            score(
-                jnp.asarray(np.stack([p.test for p in prepared]), jnp.float32),
-                jnp.asarray(np.stack([p.reference for p in prepared]), jnp.float32),
-                clipped,
-                metrics=metrics,
-                display=protocol.shown_by,
-            )
-        )
-        rows: list[Row] = []
-        for index, method in enumerate(estimates):
-            row = {"image": image.name, "scene": image.scene, "method": method}
-            numbers = {"clipped_share": float(jnp.mean(clipped))}
-            if protocol.alignment != "none":
-                numbers["alignment_stops"] = prepared[index].stops
-            numbers |= {m.name: float(scores[m.name][index]) for m in metrics}
-            rows.append(row | numbers)
-        yield rows
+    return lambda image: np.asarray(predict(jnp.asarray(image.encoded)[None])[:, 0])
 
 
 def by_model(reconstructor: Reconstructor) -> Method:
@@ -194,8 +173,8 @@ def by_model(reconstructor: Reconstructor) -> Method:
 def by_folder(folder: str | os.PathLike) -> Method:
     """Returns the method whose results are in a folder of HDR files.
 
-    A file has the name of the photograph that `write_photographs` writes and a suffix
-    of its own.
+    A file has the name of the photograph that `examples.write_photographs` writes and
+    a suffix of its own.
 
     Raises, when called:
         UserError: there is no such file or several, it cannot be read, or its size is
@@ -203,7 +182,7 @@ def by_folder(folder: str | os.PathLike) -> Method:
     """
 
     def read(image: Example) -> Float[np.ndarray, "1 h w 3"]:
-        stem = _file_stem(image.name)
+        stem = examples.file_stem(image.name)
         found = sorted(pathlib.Path(folder).glob(f"{glob.escape(stem)}.*"))
         if len(found) != 1:
             raise UserError(
@@ -221,51 +200,70 @@ def by_folder(folder: str | os.PathLike) -> Method:
     return read
 
 
-def write_photographs(
-    workdir: str | os.PathLike,
-    folder: str | os.PathLike,
+def evaluate(
+    methods: Mapping[str, Method],
+    images: Iterable[Example],
+    metrics: tuple[Metric, ...],
     *,
-    num_images: int | None = None,
-    data_dir: str | None = None,
-) -> int:
-    """Writes what `evaluate_workdir` shows to the methods, as PNG; returns how many.
+    protocol: Protocol = _PROTOCOL,
+    with_maps: bool = False,
+) -> Iterator[Evaluated]:
+    """Yields each image with its rows: the baseline, then those of the methods.
 
     Args:
-        workdir: folder of a training run, which says data and camera.
-        folder: made if it does not exist.
-        num_images: as for the evaluation.
-        data_dir: where the prepared data are; default as in training.
+        methods: by the name they get in the rows; "" for one whose stages alone are
+            its names.
+        images: may be any iterator; it is read one image at a time.
+        metrics: the columns.
+        protocol: what is done to the images before; what the alignment did is in the
+            row, too.
+        with_maps: whether the maps of metrics are drawn.
 
     Raises:
-        UserError: no such run or data, or the folder cannot be written to.
+        UserError: a stage has values that are not finite, or nothing to align by.
     """
-    config = checkpoints.load_trained(workdir).config
-    folder = pathlib.Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make {folder}: {error.strerror}") from error
-    count = 0
-    for image in validation_examples(config, num_images=num_images, data_dir=data_dir):
-        path = folder / f"{_file_stem(image.name)}.png"
-        image_io.write_png(path, np.asarray(image.encoded))
-        count += 1
-    return count
+    for image in images:
+        encoded, truth = jnp.asarray(image.encoded), np.asarray(image.hdr)
+        estimates = {BASELINE: np.asarray(color.srgb_decode(encoded))}
+        for name, method in methods.items():
+            estimates |= _by_stage(method(image), name)
+        _check_finite(estimates, image.name)
+        clipped = camera.is_clipped(encoded)
+        prepared = {
+            method: protocol.prepare(estimate, truth, clipped=np.asarray(clipped))
+            for method, estimate in estimates.items()
+        }
+        scores = jax.device_get(
+            score(
+                _stacked([pair.test for pair in prepared.values()]),
+                _stacked([pair.reference for pair in prepared.values()]),
+                clipped,
+                metrics=metrics,
+                display=protocol.shown_by,
+                with_maps=with_maps,
+            )
+        )
+        rows: list[Row] = []
+        for index, (method, pair) in enumerate(prepared.items()):
+            row = {"image": image.name, "scene": image.scene, "method": method}
+            numbers = {"clipped_share": float(jnp.mean(clipped))}
+            if protocol.alignment != "none":
+                numbers["alignment_stops"] = pair.stops
+            numbers |= {m.name: float(scores.numbers[m.name][index]) for m in metrics}
+            rows.append(row | numbers)
+        shown = {
+            method: estimates[method] * np.float32(2.0 ** np.nan_to_num(pair.stops))
+            for method, pair in prepared.items()
+        }
+        maps = {
+            method: {name: seen[index] for name, seen in scores.maps.items()}
+            for index, method in enumerate(prepared)
+        }
+        yield Evaluated(image, shown, maps, rows)
 
 
-def _versions(folder: str | os.PathLike) -> list[tuple[str, int, int]]:
-    """Returns what tells the files of a folder from later ones of the same names."""
-    files = sorted(path for path in pathlib.Path(folder).glob("*") if path.is_file())
-    states = [path.stat() for path in files]
-    return [
-        (path.name, state.st_size, state.st_mtime_ns)
-        for path, state in zip(files, states, strict=True)
-    ]
-
-
-def _file_stem(name: str) -> str:
-    """Returns the name of an image as that of a file: `/`, `#` and such become `_`."""
-    return re.sub(r"[^\w.-]", "_", name)
+def _stacked(images: list[np.ndarray]) -> Float[Array, "methods h w 3"]:
+    return jnp.asarray(np.stack(images), jnp.float32)
 
 
 def _by_stage(
@@ -287,40 +285,6 @@ def _check_finite(estimates: Mapping[str, np.ndarray], image: str) -> None:
             )
 
 
-def validation_examples(
-    config: Mapping[str, Any],
-    *,
-    num_images: int | None = None,
-    data_dir: str | None = None,
-    skip: Container[str] = (),
-) -> Iterator[Example]:
-    """Yields the validation images of a run's config, photographed, but those to skip.
-
-    A photograph depends on the image, its name, the camera and `eval.seed` only: it
-    is the same for every model, and whichever other images are evaluated.
-    """
-    source = _validation_source(config, data_dir)
-    device = camera.create_camera(**config["camera"])
-    path = config.get("camera_curves")
-    curves = camera.read_curves(path) if path else None
-    seed = jax.random.key(config["eval"]["seed"])
-    for record in data.validation_images(source, limit=num_images):
-        if record["name"] in skip:
-            continue
-        key = jax.random.fold_in(seed, zlib.crc32(record["name"].encode()))
-        hdr, levels = record["hdr"][None], record["clipping_levels"][None]
-        pair = _simulate(key, hdr, levels, camera=device, curves=curves)
-        yield Example(record["name"], record["scene"], pair.encoded[0], pair.hdr[0])
-
-
-def _validation_source(config, data_dir):
-    section = config["data"]
-    data_dir = data_dir or section.get("data_dir") or None
-    return data.data_source(
-        section["name"], section["validation_split"], data_dir=data_dir
-    )
-
-
 def evaluate_workdir(
     workdir: str | os.PathLike,
     *,
@@ -332,10 +296,9 @@ def evaluate_workdir(
     protocol: Protocol = _PROTOCOL,
     others: Iterable[str] = (),
     predictions: Iterable[str | os.PathLike] = (),
+    with_pictures: bool = True,
 ) -> Report:
     """Returns the scores of a training run's checkpoint, after writing the report.
-
-    An evaluation that was stopped goes on after its last finished image.
 
     Args:
         workdir: folder of the training run.
@@ -343,71 +306,186 @@ def evaluate_workdir(
         num_images: evaluate that many, spread over the split; default all.
         data_dir: where the prepared data are; default as in training.
         output: folder of the report; default `WORKDIR/evaluation/STEP`.
-        metrics: names of the columns; default all.
-        protocol: what is done to the images before they are scored.
-        others: models and classical operators to compare with, as `Reconstructor`
-            takes them.
-        predictions: folders of other methods' results to score, see `by_folder`.
+        metrics: as for `evaluate_methods`.
+        protocol: as for `evaluate_methods`.
+        others: models and operators to compare with, as for `evaluate_methods`.
+        predictions: as for `evaluate_methods`.
+        with_pictures: as for `evaluate_methods`.
 
     Raises:
-        UserError: no such checkpoint, data, model or metric, no images, or the report
-            cannot be written.
+        UserError: no such checkpoint or data, or as for `evaluate_methods`.
     """
-    columns = select(METRICS if metrics is None else metrics)
-    predictions = list(predictions)
-    opened = {str(name): Reconstructor(name, tile=None) for name in others}
-    methods = {name: by_model(opened[name]) for name in opened}
-    methods |= {pathlib.Path(f).name: by_folder(f) for f in predictions}
     step, params, config = checkpoints.load_trained(workdir, step=step)
+    images = examples.from_config(config, num_images=num_images, data_dir=data_dir)
     model = models.create_model(**config["model"])
-    predict = predictor(model, jax.device_put(params), scale=trained_scale(config))
-    described = _protocol(config, step, protocol)
-    labels = {
-        name: opened[name].label if name in opened else "files" for name in methods
+    scale = trained_scale(config)
+    predict = predictor(model, jax.device_put(params), scale=scale)
+    curves = {
+        "scores": run_log.read_scores(workdir),
+        "steps_per_epoch": _steps_per_epoch(config, data_dir),
     }
-    described |= {"others": labels}
-    folder = pathlib.Path(output or pathlib.Path(workdir) / "evaluation" / str(step))
-    section = config["data"]
-    total = min(num_images or sys.maxsize, len(_validation_source(config, data_dir)))
-    if not total:
-        raise UserError(
-            f"{section['name']} has no images in split {section['validation_split']!r}"
-        )
-    names = [metric.name for metric in columns]
-    subject = {"protocol": described, "metrics": names, "num_images": total}
-    subject |= {"files": [_versions(folder) for folder in predictions]}
-    log = RowLog(folder / "rows.jsonl", subject=subject)
-    rows = [row for rows in log.finished.values() for row in rows]
-    examples = validation_examples(
-        config, num_images=num_images, data_dir=data_dir, skip=log.finished
+    return _evaluate(
+        images,
+        {"": by_run(predict)},
+        folder=pathlib.Path(output or pathlib.Path(workdir) / "evaluation" / str(step)),
+        title=f"{config['model']['name']}, step {step}",
+        described={
+            "model": dict(config["model"]),
+            "step": step,
+            "alignment_to_photograph": alignment.sentence(scale) or "none",
+        },
+        metrics=metrics,
+        protocol=protocol,
+        models=others,
+        predictions=predictions,
+        with_pictures=with_pictures,
+        curves=curves if curves["scores"] else None,
     )
-    done = len(log.finished)
-    # iter(): type checkers peek into what has a length, which would start it twice.
-    images = iter(tqdm(examples, initial=done, total=total, unit="image", disable=None))
-    for of_image in evaluate(
-        predict, images, columns, protocol=protocol, others=methods
+
+
+def evaluate_methods(
+    images: ImageSet,
+    output: str | os.PathLike,
+    *,
+    models: Iterable[str] = (),
+    predictions: Iterable[str | os.PathLike] = (),
+    metrics: Iterable[str] | None = None,
+    protocol: Protocol = _PROTOCOL,
+    with_pictures: bool = True,
+) -> Report:
+    """Returns the scores of methods, after writing the report.
+
+    An evaluation that was stopped goes on after its last finished image.
+
+    Args:
+        images: to score on.
+        output: folder of the report.
+        models: names or files of models and names of classical operators, as
+            `Reconstructor` takes them.
+        predictions: folders of other methods' results, see `by_folder`.
+        metrics: names of the columns; default all that need no other package.
+        protocol: what is done to the images before they are scored.
+        with_pictures: whether the web page shows pictures.
+
+    Raises:
+        UserError: no method, no such model or metric, an image that cannot be read, or
+            the report cannot be written.
+    """
+    models, predictions = list(models), list(predictions)
+    if not models and not predictions:
+        raise UserError("nothing to evaluate: name models or folders of predictions")
+    return _evaluate(
+        images,
+        {},
+        folder=pathlib.Path(output),
+        title=", ".join([*models, *(pathlib.Path(f).name for f in predictions)]),
+        described={},
+        metrics=metrics,
+        protocol=protocol,
+        models=models,
+        predictions=predictions,
+        with_pictures=with_pictures,
+        curves=None,
+    )
+
+
+def _evaluate(
+    images: ImageSet,
+    methods: Mapping[str, Method],
+    *,
+    folder: pathlib.Path,
+    title: str,
+    described: Mapping[str, Any],
+    metrics: Iterable[str] | None,
+    protocol: Protocol,
+    models: Iterable[str],
+    predictions: Iterable[str | os.PathLike],
+    with_pictures: bool,
+    curves: Mapping[str, Any] | None,
+) -> Report:
+    columns = select(METRICS if metrics is None else metrics)
+    opened = {str(name): Reconstructor(name, tile=None) for name in models}
+    folders = {pathlib.Path(path).name: path for path in predictions}
+    others = {name: by_model(opened[name]) for name in opened}
+    others |= {name: by_folder(path) for name, path in folders.items()}
+    described = {
+        **described,
+        **images.protocol,
+        "scale": "ldr_white",
+        **protocol.describe(),
+        "others": {name: opened[name].label for name in opened}
+        | dict.fromkeys(folders, "files"),
+        "software": {"jaxhdr": jaxhdr.__version__, "jax": jax.__version__},
+    }
+    subject = {
+        "protocol": described,
+        "metrics": [metric.name for metric in columns],
+        "num_images": images.length,
+        "files": [_versions(path) for path in folders.values()],
+        "pictures": with_pictures,
+    }
+    log = RowLog(folder / "rows.jsonl", subject=subject)
+    rows = [row for finished in log.finished.values() for row in finished]
+    unfinished = tqdm(
+        images.read(log.finished),
+        initial=len(log.finished),
+        total=images.length,
+        unit="image",
+        disable=None,
+    )
+    for evaluated in evaluate(
+        {**others, **methods},
+        # iter(): type checkers peek into what has a length, which would start it twice.
+        iter(unfinished),
+        columns,
+        protocol=protocol,
+        with_maps=with_pictures,
     ):
-        log.append(of_image)
-        rows += of_image
+        log.append(evaluated.rows, _pictures(evaluated) if with_pictures else {})
+        rows += evaluated.rows
     report = Report(rows, columns, described)
     write_report(report, folder)
+    report_page.write_page(
+        folder / "report.html",
+        report,
+        title=title,
+        pictures=log.pictures() if with_pictures else (),
+        curves=curves,
+    )
     log.remove()
     return report
 
 
-def _protocol(
-    config: Mapping[str, Any], step: int, protocol: Protocol
-) -> dict[str, Any]:
-    return {
-        "model": dict(config["model"]),
-        "step": step,
-        "data": config["data"]["name"],
-        "split": config["data"]["validation_split"],
-        "scale": "ldr_white",
-        "alignment_to_photograph": alignment.sentence(trained_scale(config)) or "none",
-        **protocol.describe(),
-        "camera_seed": config["eval"]["seed"],
-        "camera": dict(config["camera"]),
-        "camera_curves": config.get("camera_curves", ""),
-        "software": {"jaxhdr": jaxhdr.__version__, "jax": jax.__version__},
-    }
+def _pictures(evaluated: Evaluated) -> dict[str, Any]:
+    image = evaluated.image
+    return thumbnails.pictures(
+        np.asarray(image.encoded),
+        np.asarray(image.hdr),
+        evaluated.estimates,
+        evaluated.maps,
+    )
+
+
+def _steps_per_epoch(config: Mapping[str, Any], data_dir: str | None) -> float | None:
+    """Returns how many steps see each training image once; None if data are gone."""
+    section = config["data"]
+    if not {"train_split", "batch_size"} <= section.keys():
+        return None
+    directory = data_dir or section.get("data_dir") or None
+    try:
+        source = data.data_source(
+            section["name"], section["train_split"], data_dir=directory
+        )
+    except UserError:
+        return None
+    return len(source) / section["batch_size"]
+
+
+def _versions(folder: str | os.PathLike) -> list[tuple[str, int, int]]:
+    """Returns what tells the files of a folder from later ones of the same names."""
+    files = sorted(path for path in pathlib.Path(folder).glob("*") if path.is_file())
+    states = [path.stat() for path in files]
+    return [
+        (path.name, state.st_size, state.st_mtime_ns)
+        for path, state in zip(files, states, strict=True)
+    ]

@@ -27,12 +27,15 @@ __all__ = [
     "markdown",
     "mean_scores",
     "num_scored",
+    "precision",
+    "summary",
     "write_report",
 ]
 
 Row = Mapping[str, str | float]
 
 _NOT_SCORES = {"image", "scene", "method", "clipped_share", "alignment_stops"}
+_METRIC_FIELDS = ("unit", "higher_is_better", "input_unit", "reference", "pixels")
 _DECIMALS = {"dB": 2, "stops": 3, "": 4}
 
 
@@ -96,14 +99,14 @@ def markdown(report: Report) -> str:
     header = ["method", *(_heading(metric) for metric in report.metrics)]
     alignment = ["---", *("---:" for _ in report.metrics)]
     body = [
-        [method, *(_rounded(means[m.name], m.unit) for m in report.metrics)]
+        [method, *(_rounded(means[m.name], m) for m in report.metrics)]
         for method, means in mean_scores(report.rows).items()
     ]
     table = [f"| {' | '.join(cells)} |" for cells in (header, alignment, *body)]
     definitions = [
         f"- `{metric.name}`: {metric.reference}" for metric in report.metrics
     ]
-    paragraphs = (table, [_counts(report)], [_protocol(report)], definitions)
+    paragraphs = (table, [summary(report)], [_protocol(report)], definitions)
     return "\n\n".join("\n".join(lines) for lines in paragraphs) + "\n"
 
 
@@ -112,11 +115,17 @@ def _heading(metric: Metric) -> str:
     return f"{metric.name} ({unit}{'↑' if metric.higher_is_better else '↓'})"
 
 
-def _rounded(value: float, unit: str) -> str:
-    return "absent" if math.isnan(value) else f"{value:.{_DECIMALS.get(unit, 4)}f}"
+def precision(metric: Metric) -> int:
+    """Returns the number of decimals that a score is printed with."""
+    return _DECIMALS.get(metric.unit, 4)
 
 
-def _counts(report: Report) -> str:
+def _rounded(value: float, metric: Metric) -> str:
+    return "absent" if math.isnan(value) else f"{value:.{precision(metric)}f}"
+
+
+def summary(report: Report) -> str:
+    """Returns sentences on the number of images, and on what alignment did."""
     shares = {row["image"]: float(row["clipped_share"]) for row in report.rows}
     total = len(shares)
     share = statistics.fmean(shares.values())
@@ -164,11 +173,7 @@ def _as_json(report: Report) -> dict[str, Any]:
         "protocol": dict(report.protocol),
         "num_images": len({row["image"] for row in report.rows}),
         "metrics": {
-            metric.name: {
-                field.name: getattr(metric, field.name)
-                for field in dataclasses.fields(metric)
-                if field.name not in ("name", "fn")
-            }
+            metric.name: {field: getattr(metric, field) for field in _METRIC_FIELDS}
             for metric in report.metrics
         },
         "scores": {

@@ -1,12 +1,12 @@
-"""Rows of an evaluation that is under way, so that a stopped one can go on.
+"""What an evaluation under way has found, so that a stopped one can go on.
 
-One line of JSON per image, after a line that says what is evaluated. A line that was
-not finished is computed again.
+One line of JSON per image with its rows and pictures, after a line that says what is
+evaluated. A line that was not finished is computed again.
 """
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from jaxhdr.atomic import atomic_path
@@ -48,20 +48,28 @@ class RowLog:
         self._path = path
         self.finished: dict[str, list[Row]] = {}
         for line in kept:
-            rows = json.loads(line)
+            rows = json.loads(line)["rows"]
             self.finished[rows[0]["image"]] = rows
 
-    def append(self, rows: Sequence[Row]) -> None:
-        """Adds the rows of one image.
+    def append(self, rows: Sequence[Row], pictures: Mapping[str, Any]) -> None:
+        """Adds the rows and pictures of one image.
 
         Raises:
           UserError: the file cannot be written.
         """
         try:
             with open(self._path, "a", encoding="utf-8") as file:
-                file.write(json.dumps([dict(row) for row in rows]) + "\n")
+                found = {"rows": [dict(row) for row in rows], "pictures": pictures}
+                file.write(json.dumps(found) + "\n")
         except OSError as error:
             raise UserError(f"cannot use {self._path}: {error.strerror}") from error
+
+    def pictures(self) -> Iterator[Mapping[str, Any]]:
+        """Yields the pictures of each image, in order, one at a time."""
+        with open(self._path, encoding="utf-8") as file:
+            next(file)
+            for line in file:
+                yield json.loads(line)["pictures"]
 
     def remove(self) -> None:
         """Deletes the file, when the report is written."""

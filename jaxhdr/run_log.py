@@ -6,6 +6,7 @@ the lines after the step it resumes from, since it will write them again.
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import sys
@@ -19,6 +20,9 @@ from jaxtyping import Float
 
 from jaxhdr import image_io
 from jaxhdr.atomic import atomic_path
+
+VALIDATION = "validation"
+"""Names of validation scores are `validation/METHOD/METRIC`."""
 
 _LOG = "log.jsonl"
 
@@ -100,6 +104,27 @@ def _is_kept(line: str, step: int) -> bool:
         return json.loads(line)["step"] <= step
     except ValueError:
         return False
+
+
+def read_scores(
+    workdir: str | os.PathLike,
+) -> dict[str, dict[str, list[tuple[int, float]]]]:
+    """Returns `[metric][method]` validation scores of a run as (step, score).
+
+    Scores that are not finite are left out. It is empty if the run has none.
+    """
+    path = pathlib.Path(workdir) / _LOG
+    found: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        if not _is_kept(line, sys.maxsize):
+            continue
+        scalars = json.loads(line)
+        for name, value in scalars.items():
+            if name.startswith(f"{VALIDATION}/") and math.isfinite(value):
+                _, method, metric = name.split("/")
+                by_method = found.setdefault(metric, {})
+                by_method.setdefault(method, []).append((scalars["step"], value))
+    return found
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ resumed run repeats an uninterrupted one.
 
 import contextlib
 import functools
-import itertools
 import json
 import math
 import pathlib
@@ -26,6 +25,7 @@ from jaxhdr import (
     crops,
     data,
     evaluation,
+    examples,
     initialisation,
     losses,
     previews,
@@ -188,36 +188,32 @@ def _create_evaluator(config: Any, model: nn.Module) -> Any:
 
     def evaluator(params: PyTree, step: int, log: run_log.RunLog) -> None:
         predict = evaluation.predictor(model, params, scale=config.loss.scale)
-        examples = evaluation.validation_examples(
+        images = examples.from_config(
             config.to_dict(), num_images=config.eval.num_images or None
         )
-        shown = []
-
-        def remembered():
-            for example in examples:
-                if len(shown) < config.eval.num_samples:
-                    shown.append(example)
-                yield example
-
-        rows = evaluation.evaluate(predict, remembered(), metrics)
-        means = evaluation.mean_scores(itertools.chain.from_iterable(rows))
+        rows, shown = [], []
+        methods = {"": evaluation.by_run(predict)}
+        for evaluated in evaluation.evaluate(methods, images.read(()), metrics):
+            rows += evaluated.rows
+            if len(shown) < config.eval.num_samples:
+                shown.append(_triple(evaluated))
+        means = evaluation.mean_scores(rows)
         log.write_scalars(
             step,
             {
-                f"validation/{method}/{name}": value
+                f"{run_log.VALIDATION}/{method}/{name}": value
                 for method, scores in means.items()
                 for name, value in scores.items()
             },
         )
-        log.write_sheet(
-            step, previews.sample_sheet([_triple(predict, e) for e in shown])
-        )
+        log.write_sheet(step, previews.sample_sheet(shown))
 
     return evaluator
 
 
 def _triple(
-    predict: Any, example: evaluation.Example
+    evaluated: evaluation.Evaluated,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    prediction = predict(example.encoded[None])[-1, 0]
-    return np.asarray(example.encoded), np.asarray(prediction), np.asarray(example.hdr)
+    *_, prediction = evaluated.estimates.values()
+    image = evaluated.image
+    return np.asarray(image.encoded), prediction, np.asarray(image.hdr)

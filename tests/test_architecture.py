@@ -47,16 +47,28 @@ ALLOWED = {
     "reports": {"atomic", "metrics"},
     "row_log": {"atomic", "reports"},
     "run_log": {"atomic", "image_io"},
+    "thumbnails": {"previews"},
+    "report_page": {"atomic", "previews", "reports"},
+    "examples": {"camera", "data", "image_io", "scales"},
     "evaluation": {
-        *("alignment", "camera", "checkpoints", "color", "data", "image_io"),
-        *("inference", "metrics", "models", "pretrained", "reports", "row_log"),
+        *("alignment", "camera", "checkpoints", "color", "data", "examples"),
+        *("image_io", "inference", "metrics", "models", "pretrained", "report_page"),
+        *("reports", "row_log", "run_log", "thumbnails"),
     },
     "crops": {"camera"},
     "initialisation": {"checkpoints", "models", "weight_files"},
     "train_step": {"camera", "crops", "losses", "scales"},
     "training": {
-        *("camera", "checkpoints", "crops", "data", "evaluation", "initialisation"),
-        *("losses", "metrics", "models", "previews", "run_log", "train_step"),
+        *("camera", "checkpoints", "crops", "data", "evaluation", "examples"),
+        *(
+            "initialisation",
+            "losses",
+            "metrics",
+            "models",
+            "previews",
+            "run_log",
+            "train_step",
+        ),
     },
     # what a model did, drawn
     "inspection": {
@@ -95,7 +107,7 @@ OWNERS = {
     "optax": {"train_step"},
     "orbax": {"checkpoints"},
     "pi_heif": {"image_io"},
-    "PIL": {"image_io", "previews"},
+    "PIL": {"image_io", "previews", "thumbnails"},
     "safetensors": {"weight_files"},
     "scipy": {"expansion", "metrics"},
     "skimage": set(),
@@ -115,7 +127,7 @@ FOR_TRAINING_ONLY = ("grain", "ml_collections", "tensorflow", "tensorflow_datase
 # What the programs around the library may import of it.
 PROGRAMS = {
     "train.py": {"training"},
-    "eval.py": {"evaluation", "metrics", "reports"},
+    "eval.py": {"checkpoints", "evaluation", "examples", "metrics", "reports"},
     "configs": set(),
     "data_builders": {"camera", "data", "image_io"},
 }

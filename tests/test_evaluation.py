@@ -3,6 +3,7 @@ import itertools
 import json
 import subprocess
 import sys
+import time
 
 import golden_scenes
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ import pytest
 from flax import linen as nn
 from random_models import random_sparam_lstm
 
-from jaxhdr import camera, color, evaluation, image_io, metrics
+from jaxhdr import camera, color, evaluation, examples, image_io, metrics
 from jaxhdr.checkpoints import Trained
 from jaxhdr.errors import UserError
 from jaxhdr.inference import Reconstructor
@@ -40,7 +41,7 @@ class Gain(nn.Module):
 def example(name, *, white=400.0):
     hdr = golden_scenes.version("interior_window", "ref").astype(np.float32) / white
     encoded = jnp.round(255 * color.srgb_encode(jnp.clip(hdr, 0, 1))) / 255
-    return evaluation.Example(name, "room", encoded, jnp.asarray(hdr))
+    return examples.Example(name, "room", encoded, jnp.asarray(hdr))
 
 
 def record(name):
@@ -64,20 +65,23 @@ def trained_as(monkeypatch, model, params, **config):
 @pytest.fixture
 def workdir(monkeypatch, tmp_path):
     records = [record("gradient_sun"), record("interior_window")]
-    monkeypatch.setattr(evaluation.data, "data_source", lambda *_, **__: records)
+    monkeypatch.setattr(examples.data, "data_source", lambda *_, **__: records)
     trained_as(monkeypatch, Gain(), {"gain": np.float32(1.5)})
     return tmp_path
 
 
 def perfect_second_stage(image):
-    return lambda encoded: jnp.stack([color.srgb_decode(encoded), image.hdr[None]])
+    def estimate(shown):
+        return np.stack([color.srgb_decode(shown.encoded), image.hdr])
+
+    return {"": estimate}
 
 
 def test_every_stage_of_every_image_gets_a_row_and_the_baseline_is_first():
     image = example("a")
     images = [image, image._replace(name="b")]
     by_image = evaluation.evaluate(perfect_second_stage(image), images, METRICS)
-    rows = list(itertools.chain.from_iterable(by_image))
+    rows = [row for evaluated in by_image for row in evaluated.rows]
     assert [(row["image"], row["method"]) for row in rows] == [
         *itertools.product("ab", ("linearised input", "stage 1", "stage 2"))
     ]
@@ -93,7 +97,8 @@ def test_every_stage_of_every_image_gets_a_row_and_the_baseline_is_first():
 
 def test_rows_equal_the_scores_of_a_single_pair():
     image = example("a")
-    row, *_ = next(evaluation.evaluate(perfect_second_stage(image), [image], METRICS))
+    found = next(evaluation.evaluate(perfect_second_stage(image), [image], METRICS))
+    row = found.rows[0]
     linear = np.asarray(color.srgb_decode(image.encoded))
     expected = metrics.compare(linear, image.hdr, encoded=image.encoded, names=NAMES)
     assert {name: row[name] for name in NAMES} == pytest.approx(expected, rel=1e-5)
@@ -102,10 +107,10 @@ def test_rows_equal_the_scores_of_a_single_pair():
 def test_images_are_taken_one_by_one_as_rows_are_asked_for():
     taken = []
     endless = (taken.append(n) or example(str(n)) for n in itertools.count())
-    rows = evaluation.evaluate(perfect_second_stage(example("")), endless, METRICS)
-    next(rows)
+    found = evaluation.evaluate(perfect_second_stage(example("")), endless, METRICS)
+    next(found)
     assert taken == [0]
-    assert [row["image"] for row in next(rows)] == ["1"] * 3
+    assert [row["image"] for row in next(found).rows] == ["1"] * 3
     assert taken == [0, 1]
 
 
@@ -113,16 +118,17 @@ def test_a_diverged_model_is_refused_not_left_out_of_the_mean():
     def predict(encoded):
         return jnp.stack([encoded, encoded.at[0, 3, 4, 1].set(jnp.nan)])
 
+    methods = {"": evaluation.by_run(predict)}
     with pytest.raises(UserError, match=r"stage 2 of image 'a'.*NaN"):
-        list(evaluation.evaluate(predict, [example("a")], METRICS))
+        list(evaluation.evaluate(methods, [example("a")], METRICS))
 
 
 def test_a_photograph_does_not_depend_on_the_other_images(workdir):
-    both = list(evaluation.validation_examples(CONFIG))
-    again = list(evaluation.validation_examples(CONFIG))
-    one = list(evaluation.validation_examples(CONFIG, num_images=1))
+    images = examples.from_config(CONFIG)
+    both, again = list(images.read(())), list(images.read(()))
+    one = list(examples.from_config(CONFIG, num_images=1).read(()))
     other_seed = {**CONFIG, "eval": {"seed": 6}}
-    other = next(iter(evaluation.validation_examples(other_seed)))
+    other = next(examples.from_config(other_seed).read(()))
     assert [image.name for image in both] == ["gradient_sun", "interior_window"]
     for image, same in zip([*both, both[0]], [*again, *one], strict=True):
         np.testing.assert_array_equal(image.encoded, same.encoded)
@@ -215,7 +221,7 @@ def test_the_report_says_how_estimates_were_aligned(workdir, monkeypatch):
         expected = pytest.approx(scores["linearised input"][name], rel=1e-3)
         assert scores["stage 2"][name] == expected
     text = (workdir / "evaluation" / "7" / "report.md").read_text(encoding="utf-8")
-    assert 'scale "ldr_white"; alignment_to_photograph "median ratio' in text
+    assert '; alignment_to_photograph "median ratio' in text
     assert "own scale is mean_half" in text
 
 
@@ -245,7 +251,8 @@ def test_others_are_scored_beside_the_run(workdir):
 
 def test_results_of_any_method_are_scored_by_their_files(workdir):
     photographs, theirs = workdir / "photographs", workdir / "theirs"
-    assert evaluation.write_photographs(workdir, photographs) == 2
+    images = examples.from_config(CONFIG)
+    assert examples.write_photographs(images, photographs) == 2
     theirs.mkdir()
     for path in sorted(photographs.iterdir()):
         linear = color.srgb_decode(jnp.asarray(image_io.read_encoded(path)))
@@ -276,7 +283,7 @@ def test_results_of_any_method_are_scored_by_their_files(workdir):
 def test_a_stopped_evaluation_goes_on_and_ends_alike(workdir, monkeypatch, cut):
     whole = evaluation.evaluate_workdir(workdir, metrics=NAMES, output=workdir / "a")
     photographed = []
-    simulate = evaluation._simulate
+    simulate = examples._simulate
 
     def counted(*arguments, **options):
         photographed.append(1)
@@ -284,7 +291,7 @@ def test_a_stopped_evaluation_goes_on_and_ends_alike(workdir, monkeypatch, cut):
             raise KeyboardInterrupt
         return simulate(*arguments, **options)
 
-    monkeypatch.setattr(evaluation, "_simulate", counted)
+    monkeypatch.setattr(examples, "_simulate", counted)
     arguments = {"metrics": NAMES, "output": workdir / "b"}
     with pytest.raises(KeyboardInterrupt):
         evaluation.evaluate_workdir(workdir, **arguments)
@@ -295,7 +302,7 @@ def test_a_stopped_evaluation_goes_on_and_ends_alike(workdir, monkeypatch, cut):
     again = evaluation.evaluate_workdir(workdir, **arguments)
     assert len(photographed) == (4 if cut else 3)
     assert again.rows == whole.rows
-    for name in ("per_image.csv", "report.json", "report.md"):
+    for name in ("per_image.csv", "report.json", "report.md", "report.html"):
         assert (workdir / "b" / name).read_bytes() == (
             workdir / "a" / name
         ).read_bytes()
@@ -334,21 +341,75 @@ def test_num_images_and_output_are_followed(workdir):
     assert report.metrics == metrics.select(["psnr_mu"])
     assert {row["image"] for row in report.rows} == {"gradient_sun"}
     assert sorted(path.name for path in (workdir / "x" / "y").iterdir()) == [
-        *("per_image.csv", "report.json", "report.md")
+        *("per_image.csv", "report.html", "report.json", "report.md")
     ]
 
 
 def test_a_split_without_images_is_refused(workdir, monkeypatch):
-    monkeypatch.setattr(evaluation.data, "data_source", lambda *_, **__: [])
+    monkeypatch.setattr(examples.data, "data_source", lambda *_, **__: [])
     with pytest.raises(UserError, match="scenes has no images in split 'validation'"):
         evaluation.evaluate_workdir(workdir, metrics=NAMES)
     assert list(workdir.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_the_command_says_in_one_line_what_is_wrong(tmp_path):
-    command = [sys.executable, "eval.py", f"--workdir={tmp_path}/nothing"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--workdir={0}/nothing"], "nothing holds no checkpoints"),
+        (["--workdir={0}", "--pairs={0},{0}"], "exactly one of --workdir, --config"),
+        (["--pairs={0}", "--model=aky", "--output={0}/x"], "expected two folders"),
+        (["--pairs={0},{0}", "--model=aky"], "--output is missing"),
+        (["--pairs={0},{0}", "--output={0}/x"], "is empty; expected images"),
+    ],
+)
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path, arguments, message):
+    arguments = [argument.format(tmp_path) for argument in arguments]
+    done = subprocess.run(
+        [sys.executable, "eval.py", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (2, "")
-    assert "nothing holds no checkpoints" in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_an_evaluation_killed_at_random_ends_as_one_that_was_not(tmp_path):
+    rng = np.random.default_rng()
+    for folder in ("photographs", "truths"):
+        (tmp_path / folder).mkdir()
+    for n in range(200):
+        hdr = np.exp(rng.normal(-1, 1, (24, 32, 3))).astype(np.float32)
+        np.save(tmp_path / "truths" / f"{n:03}.npy", hdr)
+        encoded = np.asarray(color.srgb_encode(jnp.clip(hdr, 0, 1)))
+        image_io.write_png(tmp_path / "photographs" / f"{n:03}.png", encoded)
+
+    def command(folder):
+        return [
+            *(sys.executable, "eval.py", "--model=kuo,aky", "--metrics=psnr_mu"),
+            f"--pairs={tmp_path}/photographs,{tmp_path}/truths",
+            f"--output={tmp_path / folder}",
+        ]
+
+    log = tmp_path / "killed" / "rows.jsonl"
+    finished = 0
+    for _ in range(3):
+        finished += rng.integers(5, 60)
+        process = subprocess.Popen(command("killed"), stderr=subprocess.DEVNULL)
+        while not log.exists() or len(log.read_bytes().splitlines()) <= finished:
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        finished = len(log.read_bytes().splitlines())
+        assert not (log.parent / "report.json").exists()
+    for folder in ("killed", "whole"):
+        subprocess.run(command(folder), check=True, capture_output=True)
+    for name in ("per_image.csv", "report.json", "report.md", "report.html"):
+        killed, whole = (tmp_path / f / name for f in ("killed", "whole"))
+        assert killed.read_bytes() == whole.read_bytes()
+    assert not log.exists()

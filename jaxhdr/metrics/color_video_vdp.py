@@ -6,6 +6,7 @@ calls it back: it works under jit and vmap, but has no gradient.
 """
 
 import functools
+import importlib
 import importlib.util
 
 import jax
@@ -72,8 +73,7 @@ def _judge(test: Array, reference: Array, *, pixels_per_degree: float) -> np.nda
 
 @functools.lru_cache(maxsize=4)
 def _create(size: tuple[int, int], pixels_per_degree: float):
-    import pycvvdp  # PyTorch, only where somebody asks for it
-
+    pycvvdp = importlib.import_module("pycvvdp")  # with PyTorch, when it is needed
     height, width = size
     return pycvvdp.cvvdp(
         display_photometry=pycvvdp.vvdp_display_photo_eotf(

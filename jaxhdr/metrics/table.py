@@ -35,7 +35,6 @@ class Metric:
     pixels: Literal["all", "clipped", "unclipped"] = "all"
     is_angular: bool = False  # whether `fn` takes `pixels_per_degree`
     map_fn: Callable[..., Float[Array, "*batch h w"]] | None = None  # where it looks
-    check: Callable[[], None] = lambda: None  # raises where `fn` cannot be computed
 
     def score(
         self,
@@ -211,7 +210,6 @@ NEEDING_PACKAGES: dict[str, Metric] = {
         "ColorVideoVDP, Mantiuk et al. (2024), package cvvdp; 10 for equal images",
         color_video_vdp,
         is_angular=True,
-        check=check_installed,
     )
 }
 """Metrics that are computed only where they are asked for by name."""
@@ -227,6 +225,6 @@ def select(names: Iterable[str]) -> tuple[Metric, ...]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UserError(f"unknown metrics {unknown}; choose from {list(known)}")
-    for name in names:
-        known[name].check()
+    if not NEEDING_PACKAGES.keys().isdisjoint(names):
+        check_installed()
     return tuple(known[name] for name in names)
