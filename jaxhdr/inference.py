@@ -30,6 +30,9 @@ from jaxhdr.tiling import Span, tile_layout
 DEFAULT_TILE: Final = 768
 """Side of a tile in pixels."""
 
+PRECISIONS: Final = ("float32", "bfloat16")
+"""Types that a model can compute in."""
+
 ImageLike = StrPath | np.ndarray | jax.Array
 
 
@@ -65,6 +68,7 @@ class Reconstructor:
         model: StrPath | Pretrained = "fhdr",
         *,
         tile: int | None = DEFAULT_TILE,
+        precision: str = "float32",
         progress: bool = False,
     ):
         """Loads a model.
@@ -74,11 +78,17 @@ class Reconstructor:
             training run, or a .safetensors file.
           tile: largest side of a tile in pixels; None for the whole image at once, as
             classical operators always take it.
+          precision: what the model computes in, one of `PRECISIONS`; its last layers
+            always in float32. Models without a choice compute in float32.
           progress: show a bar over tiles, on a terminal.
 
         Raises:
-          UserError: there is no such model, or the tile is too small for it.
+          UserError: there is no such model or precision, or the tile is too small.
         """
+        if precision not in PRECISIONS:
+            raise UserError(
+                f"precision is {precision!r}; expected one of {list(PRECISIONS)}"
+            )
         if not isinstance(model, Pretrained):
             model = load_pretrained(model)
         self.label = model.label
@@ -91,6 +101,8 @@ class Reconstructor:
         self._tile = tile
         if isinstance(model.model, expansion.Operator):
             return
+        if hasattr(model.model, "dtype"):
+            self._model = model.model.clone(dtype=precision)
         self._has_context = _has_context(model)
         self._halo: int = model.model.receptive_radius  # pyright: ignore
         if tile is not None:
@@ -176,6 +188,7 @@ def reconstruct(
     *,
     model: StrPath | Pretrained = "fhdr",
     tile: int | None = DEFAULT_TILE,
+    precision: str = "float32",
     progress: bool = False,
 ) -> Float[np.ndarray, "h w 3"]:
     """Returns the HDR image of one photograph; for many, use `Reconstructor`.
@@ -186,12 +199,16 @@ def reconstruct(
       model: a shipped model's name, that of a classical operator (`expansion`), the
         workdir of a training run, or a .safetensors file.
       tile: largest side of a tile in pixels; None for the whole image at once.
+      precision: as for `Reconstructor`.
       progress: show a bar over tiles, on a terminal.
 
     Raises:
       UserError: the model or the image cannot be used, or the memory does not suffice.
     """
-    return Reconstructor(model, tile=tile, progress=progress)(image)
+    reconstructor = Reconstructor(
+        model, tile=tile, precision=precision, progress=progress
+    )
+    return reconstructor(image)
 
 
 def to_encoded(image: ImageLike) -> Float[np.ndarray, "h w 3"]:

@@ -33,7 +33,8 @@ ALLOWED = {
     "regions": set(),
     "scurve": set(),
     # what is learned, and what it is held against
-    "models": {"color", "regions", "scurve"},
+    "kernels": {"atomic"},
+    "models": {"color", "kernels", "regions", "scurve"},
     "bilateral": set(),
     "tone_mapping": {"bilateral", "color"},
     "metrics": {"camera", "color", "tone_mapping"},

@@ -429,3 +429,7 @@ def test_the_installed_command_runs_on_its_own(folder):
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "photo.jpg -> out/a.hdr\n"
     assert image_io.read_hdr("out/a.hdr").shape == (30, 40, 3)
+
+
+def test_the_precisions_of_the_command_are_those_of_the_library():
+    assert cli_arguments._PRECISIONS == inference.PRECISIONS

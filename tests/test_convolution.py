@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jaxhdr.models.convolution import Convolution, convolve
+from jaxhdr.kernels import convolve
+from jaxhdr.models.convolution import Convolution
 
 SIZES = [1, 3, 5, 9]
 CHANNELS = [(3, 128), (5, 3), (6, 7)]  # in and out: wide, narrow, and in between

@@ -129,6 +129,16 @@ def test_tiled_fhdr_of_two_iterations_equals_whole():
     np.testing.assert_allclose(tiled, whole, rtol=1e-5, atol=1e-5)
 
 
+def test_bfloat16_is_near_float32():
+    encoded = photograph(20, 24)
+    exact = Reconstructor(PRETRAINED)(encoded)
+    near = Reconstructor(PRETRAINED, precision="bfloat16")(encoded)
+    assert near.dtype == np.float32
+    assert 0 < np.abs(near - exact).max() < 0.05 * exact.max()
+    with pytest.raises(UserError, match=r"precision is 'half'; expected one of"):
+        Reconstructor(PRETRAINED, precision="half")
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 3), (1, 600), (600, 1), (17, 5)])
 @pytest.mark.parametrize("model", [PRETRAINED, SPARAM_LSTM], ids=["fhdr", "sparam"])
 def test_every_size_works(shape, model):

@@ -9,7 +9,7 @@ where it is silent, its official code; hidden states live inside one call.
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -18,18 +18,17 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import color
+from jaxhdr import color, kernels
 from jaxhdr.errors import UserError
+from jaxhdr.models.convolution import Convolution, Weights
 
-FEATURES = 64  # section II-E
-_GROWTH = 32  # section II-E
-_DENSE_LAYERS = 4  # section II-C
+FEATURES = kernels.FEATURES
 _DENSE_BLOCKS = 3  # section II-C
 _DILATION = 2  # official code; the paper says only "dilated"
 
 # Pixels of context that one iteration adds to each side: three blocks of four 3x3
 # convolutions with dilation 2, and GFF.
-_ITERATION_RADIUS = _DENSE_BLOCKS * _DENSE_LAYERS * _DILATION + 1
+_ITERATION_RADIUS = _DENSE_BLOCKS * kernels.NUM_LAYERS * _DILATION + 1
 _INPUT_RADIUS = 2  # feb1, feb2
 _OUTPUT_RADIUS = 2  # hrb1, hrb2
 
@@ -38,7 +37,8 @@ LOOPS = ("unrolled", "rolled", "python")
 DTYPES = ("float32", "bfloat16", "float16")
 
 Features = Float[Array, "b h w _"]
-Kernel = jax.nn.initializers.Initializer
+Layer = functools.partial
+"""Makes a `Convolution`; holds `kernel_init` and `dtype`."""
 
 
 def _is_compute_type(dtype: Any) -> bool:
@@ -48,78 +48,36 @@ def _is_compute_type(dtype: Any) -> bool:
         return False
 
 
-class _Convolution(nn.Module):
-    """A convolution that keeps the image size, with reflecting or zero padding."""
-
-    features: int
-    size: int = 3
-    dilation: int = 1
-    use_bias: bool = True
-    reflect: bool = False
-    kernel_init: Kernel = nn.initializers.lecun_normal()
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Features) -> Features:
-        shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
-        if self.reflect:
-            x = _reflect(x, self.size // 2)
-        x = _convolve(
-            x.astype(self.dtype),
-            kernel,
-            dilation=self.dilation,
-            padding="VALID" if self.reflect else "SAME",
-        )
-        if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            x = x + bias.astype(self.dtype)[None, None, None]
-        return x
-
-
-def _convolve(x: Array, kernel: Array, *, dilation: int, padding: str) -> Array:
-    if kernel.shape[:2] == (1, 1):
-        # XLA's CPU backend takes twice as long for the weight gradient of a 1 x 1
-        # convolution as for that of the equal matrix product.
-        return x @ kernel[0, 0]
-    return jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1, 1),
-        padding=padding,
-        rhs_dilation=(dilation, dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-
-
-def _reflect(x: Features, radius: int) -> Float[Array, "b _ _ _"]:
-    """Pads by reflection; a side too short to reflect repeats its edge instead."""
-    for axis in (1, 2):
-        width = [(0, 0)] * 4
-        width[axis] = (radius, radius)
-        mode = "reflect" if x.shape[axis] > radius else "edge"
-        x = jnp.pad(x, width, mode=mode)
-    return x
-
-
 class DilatedDenseBlock(nn.Module):
     """Four dilated convolutions, each fed by all before it, between two 1x1 (Fig. 3).
 
     `local` is the block's own output of the previous iteration.
     """
 
-    convolution: Callable[..., nn.Module]
+    convolution: Layer
 
     @nn.compact
     def __call__(self, x: Features, local: Features) -> Features:
-        x = jnp.concatenate([x, local], axis=-1)
-        x = self.convolution(FEATURES, size=1, name="compress")(x)
-        for i in range(_DENSE_LAYERS):
-            dense = self.convolution(
-                _GROWTH, dilation=_DILATION, use_bias=False, name=f"dense_{i}"
-            )
-            x = jnp.concatenate([x, nn.relu(dense(x))], axis=-1)
-        return self.convolution(FEATURES, size=1, use_bias=False, name="fuse")(x)
+        weights = functools.partial(
+            Weights, kernel_init=self.convolution.keywords["kernel_init"]
+        )
+        compress, bias = weights(FEATURES, 1, name="compress")(2 * FEATURES)
+        assert bias is not None
+        dense = [
+            weights(kernels.GROWTH, use_bias=False, name=f"dense_{i}")(
+                FEATURES + i * kernels.GROWTH
+            )[0]
+            for i in range(kernels.NUM_LAYERS)
+        ]
+        joined = FEATURES + kernels.NUM_LAYERS * kernels.GROWTH
+        fuse, _ = weights(FEATURES, 1, use_bias=False, name="fuse")(joined)
+        dtype = self.convolution.keywords["dtype"]
+        return kernels.dense_block(
+            x.astype(dtype),
+            local.astype(dtype),
+            kernels.DenseKernels(compress, bias, tuple(dense), fuse),
+            dilation=_DILATION,
+        )
 
 
 class FeedbackBlock(nn.Module):
@@ -131,20 +89,28 @@ class FeedbackBlock(nn.Module):
     not say, each local state is its block's own input, as in the official code.
     """
 
-    convolution: Callable[..., nn.Module]
+    convolution: Layer
 
     @nn.compact
     def __call__(
         self, features: Features, hidden: tuple[Features, ...], is_first: Array
     ) -> tuple[Features, tuple[Features, ...]]:
-        x = jnp.concatenate([features, hidden[0]], axis=-1)
-        x = self.convolution(FEATURES, size=1, name="compress_in")(x)
+        weights = Weights(
+            FEATURES,
+            1,
+            kernel_init=self.convolution.keywords["kernel_init"],
+            name="compress_in",
+        )
+        kernel, bias = weights(2 * FEATURES)
+        # The half of the features is the same in each iteration: computed once.
+        constant = kernels.convolve(features, kernel[:, :, :FEATURES], bias=bias)
+        x = kernels.convolve(hidden[0], kernel[:, :, FEATURES:], add=constant)
         outputs = []
         for i, local in enumerate(hidden[1:], start=1):
             local = jnp.where(is_first, x, local)
             x = DilatedDenseBlock(self.convolution, name=f"block_{i}")(x, local)
             outputs.append(x)
-        x = nn.relu(self.convolution(FEATURES, name="gff")(x))
+        x = self.convolution(FEATURES, relu=True, name="gff")(x)
         return x, (x, *outputs)
 
 
@@ -155,8 +121,8 @@ class _Iteration(nn.Module):
     pixel: at 0 the network is dead though its loss may look fine.
     """
 
-    convolution: Callable[..., nn.Module]
-    last_kernel_init: Kernel
+    convolution: Layer
+    last_kernel_init: Any
     detach_hidden: bool
 
     @nn.compact
@@ -169,7 +135,7 @@ class _Iteration(nn.Module):
     ) -> tuple[tuple[Features, ...], Float[Array, "b h w 3"]]:
         block = FeedbackBlock(self.convolution, name="feedback_block")
         x, hidden = block(features, hidden, is_first)
-        x = nn.relu(self.convolution(FEATURES, name="hrb1")(x + low_level))
+        x = self.convolution(FEATURES, relu=True, name="hrb1")(x + low_level)
         self.sow("intermediates", "live_features", (x > 0).any((0, 1, 2)).mean())
         last = self.convolution(
             3,
@@ -257,14 +223,14 @@ class FHDR(nn.Module):
             self.initial_gain**2, "fan_in", "truncated_normal"
         )
         convolution = functools.partial(
-            _Convolution, kernel_init=kernel_init, dtype=self.dtype
+            Convolution, kernel_init=kernel_init, dtype=self.dtype
         )
         zero_last = self.zero_last_layer
         if zero_last is None:
             zero_last = self.head == "residual"
         x = encoded * 2 - 1
-        low_level = nn.relu(convolution(FEATURES, reflect=True, name="feb1")(x))
-        features = nn.relu(convolution(FEATURES, name="feb2")(low_level))
+        low_level = convolution(FEATURES, reflect=True, relu=True, name="feb1")(x)
+        features = convolution(FEATURES, relu=True, name="feb2")(low_level)
         outputs = self._iterate(
             low_level,
             features,
@@ -325,7 +291,7 @@ def _layers() -> dict[str, tuple[str, ...]]:
         official, ours = f"feedback_block.DRDB{n}", (*block, f"block_{n}")
         layers[f"{official}.compress"] = (*ours, "compress")
         layers[f"{official}.conv_1x1"] = (*ours, "fuse")
-        for i in range(_DENSE_LAYERS):
+        for i in range(kernels.NUM_LAYERS):
             layers[f"{official}.dense_layers.{i}.conv"] = (*ours, f"dense_{i}")
     return layers
 

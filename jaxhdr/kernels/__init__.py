@@ -1,0 +1,28 @@
+"""Convolutions at the speed of the hardware, on a CPU too.
+
+On a GPU, in an export, and where oneDNN or a compiler is missing, they are XLA's own.
+On a CPU with both, `library` compiles `convolution.cc` once, and the same functions
+call oneDNN, which uses all cores: leave JAX its one CPU device. The environment
+variable JAXHDR_CONV chooses: `auto`, `onednn` (an error where it cannot be), `xla`.
+"""
+
+from jaxhdr.kernels.convolution import convolve
+from jaxhdr.kernels.dense import (
+    FEATURES,
+    GROWTH,
+    NUM_LAYERS,
+    DenseKernels,
+    dense_block,
+)
+from jaxhdr.kernels.library import has_bfloat16, held_bytes
+
+__all__ = [
+    "FEATURES",
+    "GROWTH",
+    "NUM_LAYERS",
+    "DenseKernels",
+    "convolve",
+    "dense_block",
+    "has_bfloat16",
+    "held_bytes",
+]

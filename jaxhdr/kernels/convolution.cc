@@ -1,0 +1,777 @@
+// Convolutions of oneDNN as calls of XLA's CPU backend (XLA FFI).
+//
+// Images are NHWC and dense, in float32 or bfloat16; kernels are HWIO in float32 and
+// are converted to oneDNN's own layout on each call; sums are float32. The stride is 1.
+//
+// XLA calls from several threads at once. All work is handed to one thread that owns
+// OpenMP's team, oneDNN's objects and the buffers below: nothing here needs a lock
+// besides its queue, and no second team competes for the cores.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdlib>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <list>
+#include <map>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "oneapi/dnnl/dnnl.hpp"
+#include "xla/ffi/api/ffi.h"
+
+namespace {
+
+namespace ffi = ::xla::ffi;
+using dnnl::memory;
+using Type = memory::data_type;
+using Arguments = std::unordered_map<int, memory>;
+
+constexpr size_t kPlans = 512;       // kept; the least recently used goes first
+constexpr size_t kAlignment = 64;    // bytes
+constexpr int64_t kGroup = 32;       // channels of a group, FHDR's growth
+constexpr int64_t kFeatures = 64;    // FHDR's features
+constexpr int64_t kDenseLayers = 4;  // of a dense block
+constexpr int64_t kGroups = kFeatures / kGroup + kDenseLayers;
+constexpr int64_t kBlockChannels = kGroups * kGroup;
+
+// Memory that is kept between calls and grows to what the largest one needed.
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() { Release(); }
+
+  void* Get(size_t bytes) {
+    if (bytes > size_) {
+      Release();
+      const size_t size = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+      data_ = std::aligned_alloc(kAlignment, size);
+      if (data_ == nullptr) throw std::bad_alloc();
+      size_ = size;
+      held += size_;
+    }
+    return data_;
+  }
+
+  static std::atomic<int64_t> held;  // bytes, of all buffers
+
+ private:
+  void Release() {
+    std::free(data_);
+    held -= size_;
+    data_ = nullptr;
+    size_ = 0;
+  }
+
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+std::atomic<int64_t> Buffer::held{0};
+
+enum class Kind { kForward, kBackwardInput, kBackwardKernel };
+
+// How a kernel lies in memory: strides of its elements, in elements.
+struct KernelLayout {
+  int64_t out, in, depth, row, column;
+};
+
+// One convolution. `depth` counts groups of channels that lie one after the other, so
+// that an image of depth D and C channels is one of D * C channels without copying it
+// together; the result has depth 1.
+struct Convolution {
+  Kind kind = Kind::kForward;
+  Type type = Type::f32;    // of the images
+  Type result = Type::f32;  // of the result of kForward
+  int64_t batch = 1, depth = 1, height = 1, width = 1, in = 1, out = 1;
+  int64_t rows = 1, columns = 1, dilation = 1;
+  bool same = true;  // zero padding that keeps the size, or none
+  bool bias = false, accumulate = false, add = false, relu = false;
+  KernelLayout kernel{};
+
+  int64_t Margin(int64_t size) const { return same ? size / 2 * dilation : 0; }
+  int64_t Shrunk(int64_t side, int64_t size) const {
+    return side + 2 * Margin(size) - (size - 1) * dilation;
+  }
+
+  std::vector<int64_t> Key() const {
+    return {static_cast<int64_t>(kind), static_cast<int64_t>(type),
+            static_cast<int64_t>(result), batch, depth, height, width, in, out, rows,
+            columns, dilation, same, bias, accumulate, add, relu, kernel.out, kernel.in,
+            kernel.depth, kernel.row, kernel.column};
+  }
+};
+
+KernelLayout Hwio(int64_t columns, int64_t in, int64_t out) {
+  return {1, out, 0, columns * in * out, in * out};
+}
+
+// HWIO whose inputs are groups: group d has the inputs d * in to (d + 1) * in.
+KernelLayout GroupedHwio(int64_t columns, int64_t groups, int64_t in, int64_t out) {
+  return {1, out, in * out, columns * groups * in * out, groups * in * out};
+}
+
+// What oneDNN makes of a convolution, ready to run.
+struct Plan {
+  dnnl::primitive run, reorder;  // `reorder` to or from the user's kernel
+  memory::desc input, kernel, own_kernel, bias, result, scratchpad;
+};
+
+class Engine {
+ public:
+  Engine() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
+
+  // The kernel of `what` in oneDNN's own layout, in `buffer`.
+  memory Kernel(const Convolution& what, const float* kernel, Buffer& buffer) {
+    Plan& plan = Find(what);
+    memory user(plan.kernel, engine_, const_cast<float*>(kernel));
+    memory own(plan.own_kernel, engine_, buffer.Get(plan.own_kernel.get_size()));
+    plan.reorder.execute(stream_, {{DNNL_ARG_FROM, user}, {DNNL_ARG_TO, own}});
+    stream_.wait();
+    return own;
+  }
+
+  // kForward: input and result are x and y; kBackwardInput: the gradients of x and y.
+  void Run(const Convolution& what, void* input, const memory& kernel,
+           const float* bias, const void* add, void* result) {
+    Plan& plan = Find(what);
+    const bool forward = what.kind == Kind::kForward;
+    Arguments arguments = {
+        {forward ? DNNL_ARG_SRC : DNNL_ARG_DIFF_SRC, At(plan.input, input)},
+        {DNNL_ARG_WEIGHTS, kernel},
+        {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, At(plan.result, result)},
+        {DNNL_ARG_SCRATCHPAD, At(plan.scratchpad, Scratchpad(plan))}};
+    if (what.bias) arguments.insert({DNNL_ARG_BIAS, At(plan.bias, bias)});
+    if (what.add) {
+      const int place = DNNL_ARG_ATTR_MULTIPLE_POST_OP(what.accumulate ? 1 : 0);
+      arguments.insert({place | DNNL_ARG_SRC_1, At(plan.result, add)});
+    }
+    plan.run.execute(stream_, arguments);
+    stream_.wait();
+  }
+
+  // The gradients of kernel and bias; with `accumulate`, added to those of the kernel.
+  void RunBackwardKernel(const Convolution& what, const void* input,
+                         const void* gradient, float* kernel, float* bias) {
+    Plan& plan = Find(what);
+    memory own = At(plan.own_kernel, own_gradient_.Get(plan.own_kernel.get_size()));
+    Arguments arguments = {
+        {DNNL_ARG_SRC, At(plan.input, input)},
+        {DNNL_ARG_DIFF_DST, At(plan.result, gradient)},
+        {DNNL_ARG_DIFF_WEIGHTS, own},
+        {DNNL_ARG_SCRATCHPAD, At(plan.scratchpad, Scratchpad(plan))}};
+    if (what.bias) arguments.insert({DNNL_ARG_DIFF_BIAS, At(plan.bias, bias)});
+    plan.run.execute(stream_, arguments);
+    plan.reorder.execute(
+        stream_, {{DNNL_ARG_FROM, own}, {DNNL_ARG_TO, At(plan.kernel, kernel)}});
+    stream_.wait();
+  }
+
+  // gradient = 0 where the result of a ReLU was 0.
+  void ReluBackward(Type type, int64_t size, const void* result, void* gradient) {
+    const memory::desc desc({size}, type, memory::format_tag::a);
+    auto [place, is_new] = relus_.try_emplace({static_cast<int64_t>(type), size});
+    if (is_new) {
+      const auto relu = dnnl::algorithm::eltwise_relu_use_dst_for_bwd;
+      const dnnl::eltwise_forward::primitive_desc hint(
+          engine_, dnnl::prop_kind::forward_training, relu, desc, desc, 0.f);
+      place->second = dnnl::eltwise_backward(dnnl::eltwise_backward::primitive_desc(
+          engine_, relu, desc, desc, desc, 0.f, 0.f, hint));
+    }
+    place->second.execute(stream_, {{DNNL_ARG_DST, At(desc, result)},
+                                    {DNNL_ARG_DIFF_DST, At(desc, gradient)},
+                                    {DNNL_ARG_DIFF_SRC, At(desc, gradient)}});
+    stream_.wait();
+    if (relus_.size() > kPlans) relus_.clear();
+  }
+
+  Buffer kernels[2 * kDenseLayers + 1], gradients[2];
+
+ private:
+  memory At(const memory::desc& desc, const void* data) {
+    return memory(desc, engine_, const_cast<void*>(data));
+  }
+
+  void* Scratchpad(const Plan& plan) {
+    return scratchpad_.Get(std::max<size_t>(plan.scratchpad.get_size(), 1));
+  }
+
+  Plan& Find(const Convolution& what) {
+    std::vector<int64_t> key = what.Key();
+    const auto found = plans_.find(key);
+    if (found != plans_.end()) {
+      order_.splice(order_.begin(), order_, found->second);
+      return found->second->second;
+    }
+    order_.emplace_front(key, Create(what));
+    plans_.emplace(std::move(key), order_.begin());
+    if (plans_.size() > kPlans) {
+      plans_.erase(order_.back().first);
+      order_.pop_back();
+    }
+    return order_.front().second;
+  }
+
+  Plan Create(const Convolution& c) {
+    const bool deep = c.depth > 1;
+    const auto dims = [&](int64_t a, int64_t b, int64_t depth, int64_t rows,
+                          int64_t columns) {
+      return deep ? memory::dims{a, b, depth, rows, columns}
+                  : memory::dims{a, b, rows, columns};
+    };
+    const auto spatial = [&](int64_t depth, int64_t rows, int64_t columns) {
+      return deep ? memory::dims{depth, rows, columns} : memory::dims{rows, columns};
+    };
+    const auto dense = deep ? memory::format_tag::ndhwc : memory::format_tag::nhwc;
+    const memory::desc input(dims(c.batch, c.in, c.depth, c.height, c.width), c.type,
+                             dense);
+    const memory::desc result(
+        dims(c.batch, c.out, 1, c.Shrunk(c.height, c.rows), c.Shrunk(c.width, c.columns)),
+        c.kind == Kind::kForward ? c.result : c.type, dense);
+    const auto kernel_dims = dims(c.out, c.in, c.depth, c.rows, c.columns);
+    const KernelLayout& k = c.kernel;
+    const memory::desc kernel(kernel_dims, Type::f32,
+                              dims(k.out, k.in, k.depth, k.row, k.column));
+    const bool to_kernel = c.kind == Kind::kBackwardKernel;
+    const memory::desc any_kernel(kernel_dims, to_kernel ? Type::f32 : c.type,
+                                  memory::format_tag::any);
+    const memory::desc bias =
+        c.bias ? memory::desc({c.out}, Type::f32, memory::format_tag::a) : memory::desc();
+    const auto stride = spatial(1, 1, 1);
+    const auto dilation = spatial(0, c.dilation - 1, c.dilation - 1);
+    const auto margin = spatial(0, c.Margin(c.rows), c.Margin(c.columns));
+    const auto direct = dnnl::algorithm::convolution_direct;
+
+    dnnl::post_ops after;
+    dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    if (!to_kernel) {
+      if (c.accumulate) after.append_sum(1.f);
+      if (c.add) after.append_binary(dnnl::algorithm::binary_add, result);
+      if (c.relu) after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.f, 0.f);
+    }
+    dnnl::primitive_attr with_post_ops = attributes;
+    with_post_ops.set_post_ops(after);
+
+    const dnnl::convolution_forward::primitive_desc forward(
+        engine_, dnnl::prop_kind::forward_training, direct, input,
+        memory::desc(kernel_dims, c.type, memory::format_tag::any), bias, result, stride,
+        dilation, margin, margin,
+        c.kind == Kind::kForward ? with_post_ops : attributes);
+    Plan plan;
+    plan.input = input;
+    plan.kernel = kernel;
+    plan.bias = bias;
+    plan.result = result;
+    if (c.kind == Kind::kForward) {
+      Finish(plan, forward, forward.weights_desc());
+      plan.run = dnnl::convolution_forward(forward);
+    } else if (c.kind == Kind::kBackwardInput) {
+      const dnnl::convolution_backward_data::primitive_desc backward(
+          engine_, direct, input, any_kernel, result, stride, dilation, margin, margin,
+          forward, attributes);
+      Finish(plan, backward, backward.weights_desc());
+      plan.run = dnnl::convolution_backward_data(backward);
+    } else {
+      const dnnl::convolution_backward_weights::primitive_desc backward(
+          engine_, direct, input, any_kernel, bias, result, stride, dilation, margin,
+          margin, forward, attributes);
+      Finish(plan, backward, backward.diff_weights_desc());
+      plan.run = dnnl::convolution_backward_weights(backward);
+    }
+    dnnl::primitive_attr sum;
+    if (to_kernel && c.accumulate) {
+      dnnl::post_ops add;
+      add.append_sum(1.f);
+      sum.set_post_ops(add);
+    }
+    const memory::desc& from = to_kernel ? plan.own_kernel : plan.kernel;
+    const memory::desc& to = to_kernel ? plan.kernel : plan.own_kernel;
+    plan.reorder = dnnl::reorder(
+        dnnl::reorder::primitive_desc(engine_, from, engine_, to, sum));
+    return plan;
+  }
+
+  template <typename Descriptor>
+  static void Finish(Plan& plan, const Descriptor& descriptor, memory::desc kernel) {
+    plan.own_kernel = std::move(kernel);
+    plan.scratchpad = descriptor.scratchpad_desc();
+  }
+
+  using Entry = std::pair<std::vector<int64_t>, Plan>;
+
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+  std::list<Entry> order_;  // most recently used first
+  std::map<std::vector<int64_t>, std::list<Entry>::iterator> plans_;
+  std::map<std::pair<int64_t, int64_t>, dnnl::primitive> relus_;
+  Buffer scratchpad_, own_gradient_;
+};
+
+// The thread that does all work. Never destroyed: XLA may call until the process ends.
+class Worker {
+ public:
+  // That of this process: threads do not survive a fork.
+  static Worker& Get() {
+    static std::mutex mutex;
+    static Worker* worker = nullptr;
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (worker == nullptr || worker->process_ != getpid()) worker = new Worker();
+    return *worker;
+  }
+
+  // Runs the task there and waits for its end.
+  void Run(const std::function<void(Engine&)>& task) {
+    Job job(&task);
+    std::unique_lock<std::mutex> lock(mutex_);
+    jobs_.push_back(&job);
+    wake_.notify_one();
+    job.finished.wait(lock, [&] { return job.is_done; });
+    lock.unlock();
+    if (job.error) std::rethrow_exception(job.error);
+  }
+
+ private:
+  struct Job {
+    explicit Job(const std::function<void(Engine&)>* task_) : task(task_) {}
+    const std::function<void(Engine&)>* task;
+    bool is_done = false;
+    std::exception_ptr error = nullptr;
+    std::condition_variable finished;
+  };
+
+  Worker() : process_(getpid()) { std::thread([this] { Loop(); }).detach(); }
+
+  void Loop() {
+    Engine engine;
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (true) {
+      wake_.wait(lock, [&] { return !jobs_.empty(); });
+      Job* job = jobs_.front();
+      jobs_.pop_front();
+      lock.unlock();
+      try {
+        (*job->task)(engine);
+      } catch (...) {
+        job->error = std::current_exception();
+      }
+      lock.lock();
+      job->is_done = true;
+      job->finished.notify_one();
+    }
+  }
+
+  const pid_t process_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Job*> jobs_;
+};
+
+ffi::Error RunTask(const std::function<void(Engine&)>& task) {
+  try {
+    Worker::Get().Run(task);
+    return ffi::Error::Success();
+  } catch (const std::exception& error) {
+    return ffi::Error::Internal(std::string("oneDNN: ") + error.what());
+  }
+}
+
+Type TypeOf(const ffi::AnyBuffer& buffer) {
+  switch (buffer.element_type()) {
+    case ffi::DataType::F32:
+      return Type::f32;
+    case ffi::DataType::BF16:
+      return Type::bf16;
+    default:
+      throw std::invalid_argument("images must be float32 or bfloat16");
+  }
+}
+
+bool IsEmpty(const ffi::AnyBuffer& buffer) { return buffer.element_count() == 0; }
+
+float* Floats(const ffi::AnyBuffer& buffer) {
+  return static_cast<float*>(buffer.untyped_data());
+}
+
+char* Bytes(const ffi::AnyBuffer& buffer) {
+  return static_cast<char*>(buffer.untyped_data());
+}
+
+// The convolution of an image (NHWC) by a kernel of sides `rows` x `columns`.
+Convolution Describe(const ffi::AnyBuffer& image, int64_t in, int64_t out, int64_t rows,
+                     int64_t columns, int64_t dilation, int64_t same) {
+  const auto size = image.dimensions();
+  Convolution c;
+  c.type = c.result = TypeOf(image);
+  c.batch = size[0];
+  c.height = size[1];
+  c.width = size[2];
+  c.in = in;
+  c.out = out;
+  c.rows = rows;
+  c.columns = columns;
+  c.dilation = dilation;
+  c.same = same != 0;
+  c.kernel = Hwio(columns, in, out);
+  return c;
+}
+
+ffi::Error Forward(ffi::AnyBuffer x, ffi::AnyBuffer kernel, ffi::AnyBuffer bias,
+                   ffi::AnyBuffer add, ffi::Result<ffi::AnyBuffer> y, int64_t dilation,
+                   int64_t same, int64_t relu) {
+  return RunTask([&](Engine& engine) {
+    const auto k = kernel.dimensions();
+    Convolution c = Describe(x, k[2], k[3], k[0], k[1], dilation, same);
+    c.result = TypeOf(*y);
+    c.bias = !IsEmpty(bias);
+    c.add = !IsEmpty(add);
+    c.relu = relu != 0;
+    const memory own = engine.Kernel(c, Floats(kernel), engine.kernels[0]);
+    engine.Run(c, x.untyped_data(), own, Floats(bias), add.untyped_data(),
+               y->untyped_data());
+  });
+}
+
+ffi::Error BackwardInput(ffi::AnyBuffer gradient, ffi::AnyBuffer kernel,
+                         ffi::Result<ffi::AnyBuffer> of_x, int64_t dilation,
+                         int64_t same) {
+  return RunTask([&](Engine& engine) {
+    const auto k = kernel.dimensions();
+    Convolution c = Describe(*of_x, k[2], k[3], k[0], k[1], dilation, same);
+    c.kind = Kind::kBackwardInput;
+    const memory own = engine.Kernel(c, Floats(kernel), engine.kernels[0]);
+    engine.Run(c, of_x->untyped_data(), own, nullptr, nullptr, gradient.untyped_data());
+  });
+}
+
+ffi::Error BackwardKernel(ffi::AnyBuffer x, ffi::AnyBuffer gradient,
+                          ffi::Result<ffi::AnyBuffer> of_kernel,
+                          ffi::Result<ffi::AnyBuffer> of_bias, int64_t dilation,
+                          int64_t same) {
+  return RunTask([&](Engine& engine) {
+    const auto k = of_kernel->dimensions();
+    Convolution c = Describe(x, k[2], k[3], k[0], k[1], dilation, same);
+    c.kind = Kind::kBackwardKernel;
+    c.bias = !IsEmpty(*of_bias);
+    engine.RunBackwardKernel(c, x.untyped_data(), gradient.untyped_data(),
+                             Floats(*of_kernel), Floats(*of_bias));
+  });
+}
+
+// ---- FHDR's dilated dense block (Khan et al. 2019, Fig. 3) -------------------------
+//
+// Its features lie in groups of 32 channels, [batch, group, height, width, 32]: each
+// layer reads all groups before it as the depth of one image, and writes the next one.
+
+struct DenseBlock {
+  int64_t batch, height, width, dilation;
+  Type type;
+
+  DenseBlock(const ffi::AnyBuffer& x, int64_t dilation_)
+      : batch(x.dimensions()[0]),
+        height(x.dimensions()[1]),
+        width(x.dimensions()[2]),
+        dilation(dilation_),
+        type(TypeOf(x)) {}
+
+  int64_t Pixels() const { return height * width; }
+  int64_t ImageBytes(int64_t channels) const {
+    return Pixels() * channels * static_cast<int64_t>(memory::data_type_size(type));
+  }
+
+  Convolution Of(Kind kind, int64_t images, int64_t in, int64_t out) const {
+    Convolution c;
+    c.kind = kind;
+    c.type = c.result = type;
+    c.batch = images;
+    c.height = height;
+    c.width = width;
+    c.in = in;
+    c.out = out;
+    c.kernel = Hwio(1, in, out);
+    return c;
+  }
+
+  // One half of the first layer, for one group of its outputs.
+  Convolution Compress(bool is_second) const {
+    Convolution c = Of(Kind::kForward, 1, kFeatures, kGroup);
+    c.kernel = Hwio(1, kFeatures, kFeatures);
+    c.accumulate = c.bias = is_second;
+    return c;
+  }
+
+  Convolution Dense(Kind kind, int64_t layer) const {
+    Convolution c = Of(kind, 1, kGroup, kGroup);
+    c.depth = kFeatures / kGroup + layer;
+    c.rows = c.columns = 3;
+    c.dilation = dilation;
+    c.kernel = GroupedHwio(3, c.depth, kGroup, kGroup);
+    c.relu = kind == Kind::kForward;
+    return c;
+  }
+
+  Convolution Fuse(Kind kind) const {
+    Convolution c = Of(kind, 1, kGroup, kFeatures);
+    c.depth = kGroups;
+    c.kernel = GroupedHwio(1, kGroups, kGroup, kFeatures);
+    return c;
+  }
+
+  // The gradient of `out` channels from that of the block's result.
+  Convolution FuseInput(int64_t out) const {
+    Convolution c = Of(Kind::kForward, 1, kFeatures, out);
+    c.kernel = {kFeatures, 1, 0, 0, 0};
+    return c;
+  }
+
+  // What the layers from `first` on add to it.
+  Convolution DenseInput(int64_t first, int64_t out) const {
+    Convolution c = Of(Kind::kForward, 1, kGroup, out);
+    c.depth = kDenseLayers - first;
+    c.rows = c.columns = 3;
+    c.dilation = dilation;
+    c.kernel = {1, out, 9 * kGroup * out, 3 * kGroup * out, kGroup * out};
+    c.accumulate = true;
+    return c;
+  }
+};
+
+// Kernels of the layers from `first` on, turned and transposed, for the channels from
+// `channel` on: [layer, 3, 3, gradient's channels, out].
+std::vector<float> Transposed(const std::vector<const float*>& dense, int64_t first,
+                              int64_t channel, int64_t out) {
+  std::vector<float> turned;
+  turned.reserve((kDenseLayers - first) * 9 * kGroup * out);
+  for (int64_t layer = first; layer < kDenseLayers; ++layer) {
+    const int64_t inputs = kFeatures + layer * kGroup;
+    for (int64_t tap = 8; tap >= 0; --tap) {
+      const float* kernel = dense[layer] + (tap * inputs + channel) * kGroup;
+      for (int64_t i = 0; i < kGroup; ++i) {
+        for (int64_t o = 0; o < out; ++o) turned.push_back(kernel[o * kGroup + i]);
+      }
+    }
+  }
+  return turned;
+}
+
+ffi::Error DenseForward(ffi::AnyBuffer x, ffi::AnyBuffer local, ffi::AnyBuffer compress,
+                        ffi::AnyBuffer bias, ffi::AnyBuffer dense_0,
+                        ffi::AnyBuffer dense_1, ffi::AnyBuffer dense_2,
+                        ffi::AnyBuffer dense_3, ffi::AnyBuffer fuse,
+                        ffi::Result<ffi::AnyBuffer> y, ffi::Result<ffi::AnyBuffer> groups,
+                        int64_t dilation) {
+  return RunTask([&](Engine& engine) {
+    const DenseBlock block(x, dilation);
+    const float* dense[] = {Floats(dense_0), Floats(dense_1), Floats(dense_2),
+                            Floats(dense_3)};
+    const Convolution first = block.Compress(false), second = block.Compress(true);
+    const Convolution last = block.Fuse(Kind::kForward);
+    Buffer* buffer = engine.kernels;
+    std::vector<memory> kernels;
+    for (int64_t half = 0; half < 2; ++half) {
+      for (int64_t group = 0; group < 2; ++group) {
+        const float* part =
+            Floats(compress) + half * kFeatures * kFeatures + group * kGroup;
+        kernels.push_back(engine.Kernel(half ? second : first, part, *buffer++));
+      }
+    }
+    for (int64_t layer = 0; layer < kDenseLayers; ++layer) {
+      kernels.push_back(engine.Kernel(block.Dense(Kind::kForward, layer), dense[layer],
+                                      *buffer++));
+    }
+    kernels.push_back(engine.Kernel(last, Floats(fuse), *buffer++));
+    const int64_t group_bytes = block.ImageBytes(kGroup);
+    for (int64_t n = 0; n < block.batch; ++n) {
+      const int64_t offset = n * block.ImageBytes(kFeatures);
+      char* own = Bytes(*groups) + n * block.ImageBytes(kBlockChannels);
+      for (int64_t group = 0; group < 2; ++group) {
+        char* result = own + group * group_bytes;
+        engine.Run(first, Bytes(x) + offset, kernels[group], nullptr, nullptr, result);
+        engine.Run(second, Bytes(local) + offset, kernels[2 + group],
+                   Floats(bias) + group * kGroup, nullptr, result);
+      }
+      for (int64_t layer = 0; layer < kDenseLayers; ++layer) {
+        engine.Run(block.Dense(Kind::kForward, layer), own, kernels[4 + layer], nullptr,
+                   nullptr, own + (2 + layer) * group_bytes);
+      }
+      engine.Run(last, own, kernels[4 + kDenseLayers], nullptr, nullptr,
+                 Bytes(*y) + offset);
+    }
+  });
+}
+
+ffi::Error DenseBackward(
+    ffi::AnyBuffer gradient, ffi::AnyBuffer x, ffi::AnyBuffer local,
+    ffi::AnyBuffer groups, ffi::AnyBuffer compress, ffi::AnyBuffer dense_0,
+    ffi::AnyBuffer dense_1, ffi::AnyBuffer dense_2, ffi::AnyBuffer dense_3,
+    ffi::AnyBuffer fuse, ffi::Result<ffi::AnyBuffer> of_x,
+    ffi::Result<ffi::AnyBuffer> of_local, ffi::Result<ffi::AnyBuffer> of_compress,
+    ffi::Result<ffi::AnyBuffer> of_bias, ffi::Result<ffi::AnyBuffer> of_dense_0,
+    ffi::Result<ffi::AnyBuffer> of_dense_1, ffi::Result<ffi::AnyBuffer> of_dense_2,
+    ffi::Result<ffi::AnyBuffer> of_dense_3, ffi::Result<ffi::AnyBuffer> of_fuse,
+    int64_t dilation) {
+  return RunTask([&](Engine& engine) {
+    const DenseBlock block(x, dilation);
+    const std::vector<const float*> dense = {Floats(dense_0), Floats(dense_1),
+                                             Floats(dense_2), Floats(dense_3)};
+    float* of_dense[] = {Floats(*of_dense_0), Floats(*of_dense_1), Floats(*of_dense_2),
+                         Floats(*of_dense_3)};
+    Buffer* buffer = engine.kernels;
+    std::vector<memory> fuse_kernels, dense_kernels;
+    for (int64_t layer = 0; layer < kDenseLayers; ++layer) {
+      const int64_t channel = kFeatures + layer * kGroup;
+      fuse_kernels.push_back(engine.Kernel(block.FuseInput(kGroup),
+                                           Floats(fuse) + channel * kFeatures, *buffer++));
+      if (layer + 1 == kDenseLayers) continue;
+      dense_kernels.push_back(
+          engine.Kernel(block.DenseInput(layer + 1, kGroup),
+                        Transposed(dense, layer + 1, channel, kGroup).data(), *buffer++));
+    }
+    const memory fuse_first =
+        engine.Kernel(block.FuseInput(kFeatures), Floats(fuse), *buffer++);
+    const memory dense_first =
+        engine.Kernel(block.DenseInput(0, kFeatures),
+                      Transposed(dense, 0, 0, kFeatures).data(), *buffer++);
+    const int64_t group_bytes = block.ImageBytes(kGroup);
+    const int64_t feature_bytes = block.ImageBytes(kFeatures);
+    char* of_layers = static_cast<char*>(
+        engine.gradients[0].Get(kDenseLayers * group_bytes));
+    char* of_compressed =
+        static_cast<char*>(engine.gradients[1].Get(block.batch * feature_bytes));
+    for (int64_t n = 0; n < block.batch; ++n) {
+      char* own = Bytes(groups) + n * block.ImageBytes(kBlockChannels);
+      char* from = Bytes(gradient) + n * feature_bytes;
+      const auto accumulated = [&](Convolution c) {
+        c.accumulate = n > 0;
+        return c;
+      };
+      engine.RunBackwardKernel(accumulated(block.Fuse(Kind::kBackwardKernel)), own, from,
+                               Floats(*of_fuse), nullptr);
+      for (int64_t layer = kDenseLayers - 1; layer >= 0; --layer) {
+        char* of_layer = of_layers + layer * group_bytes;
+        engine.Run(block.FuseInput(kGroup), from, fuse_kernels[layer], nullptr, nullptr,
+                   of_layer);
+        if (layer + 1 < kDenseLayers) {
+          engine.Run(block.DenseInput(layer + 1, kGroup), of_layer + group_bytes,
+                     dense_kernels[layer], nullptr, nullptr, of_layer);
+        }
+        engine.ReluBackward(block.type, block.Pixels() * kGroup,
+                            own + (2 + layer) * group_bytes, of_layer);
+        engine.RunBackwardKernel(accumulated(block.Dense(Kind::kBackwardKernel, layer)),
+                                 own, of_layer, of_dense[layer], nullptr);
+      }
+      char* of_first = of_compressed + n * feature_bytes;
+      engine.Run(block.FuseInput(kFeatures), from, fuse_first, nullptr, nullptr, of_first);
+      engine.Run(block.DenseInput(0, kFeatures), of_layers, dense_first, nullptr, nullptr,
+                 of_first);
+    }
+    const auto features = [&](Kind kind, bool bias) {
+      Convolution c = block.Of(kind, block.batch, kFeatures, kFeatures);
+      c.bias = bias;
+      return c;
+    };
+    const Convolution of_input = features(Kind::kBackwardInput, false);
+    const int64_t half = kFeatures * kFeatures;
+    engine.RunBackwardKernel(features(Kind::kBackwardKernel, true), x.untyped_data(),
+                             of_compressed, Floats(*of_compress), Floats(*of_bias));
+    engine.RunBackwardKernel(features(Kind::kBackwardKernel, false),
+                             local.untyped_data(), of_compressed,
+                             Floats(*of_compress) + half, nullptr);
+    const memory first = engine.Kernel(of_input, Floats(compress), engine.kernels[0]);
+    engine.Run(of_input, of_x->untyped_data(), first, nullptr, nullptr, of_compressed);
+    const memory second =
+        engine.Kernel(of_input, Floats(compress) + half, engine.kernels[1]);
+    engine.Run(of_input, of_local->untyped_data(), second, nullptr, nullptr,
+               of_compressed);
+  });
+}
+
+}  // namespace
+
+using Image = ffi::AnyBuffer;
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_forward, Forward,
+                              ffi::Ffi::Bind()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Ret<Image>()
+                                  .Attr<int64_t>("dilation")
+                                  .Attr<int64_t>("same")
+                                  .Attr<int64_t>("relu"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_backward_input, BackwardInput,
+                              ffi::Ffi::Bind()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Ret<Image>()
+                                  .Attr<int64_t>("dilation")
+                                  .Attr<int64_t>("same"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_backward_kernel, BackwardKernel,
+                              ffi::Ffi::Bind()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Ret<Image>()
+                                  .Ret<Image>()
+                                  .Attr<int64_t>("dilation")
+                                  .Attr<int64_t>("same"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_dense_forward, DenseForward,
+                              ffi::Ffi::Bind()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Ret<Image>()
+                                  .Ret<Image>()
+                                  .Attr<int64_t>("dilation"));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_dense_backward, DenseBackward,
+                              ffi::Ffi::Bind()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Arg<Image>()
+                                  .Ret<Image>()
+                                  .Ret<Image>()
+                                  .Ret<Image>()
+                                  .Ret<Image>()
+                                  .Ret<Image>()
+                                  .Ret<Image>()
+                                  .Ret<Image>()
+                                  .Ret<Image>()
+                                  .Ret<Image>()
+                                  .Attr<int64_t>("dilation"));
+
+// For Python, by ctypes: bytes that are kept between calls, and whether this CPU
+// multiplies bfloat16.
+extern "C" int64_t jaxhdr_held_bytes() { return Buffer::held; }
+extern "C" int jaxhdr_has_bfloat16() {
+  return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core_bf16;
+}

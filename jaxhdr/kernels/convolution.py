@@ -1,0 +1,217 @@
+"""One convolution, with bias, sum and ReLU, and its gradients.
+
+Images are NHWC in float32 or a type of 16 bits, which is that of the result; kernels,
+biases and their gradients are float32. The stride is 1. XLA's CPU backend takes about
+six times as long for the weight gradient of a wide convolution, and of one with few
+outputs, as for the equal matrix product (`benchmarks/weight_gradient.py` on two cores):
+where oneDNN is not at hand they are such products there. On other platforms all are
+standard convolutions.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxhdr.kernels import dispatch, library
+
+Image = Float[Array, "_ _ _ _"]
+Kernel = Float[Array, "_ _ _ _"]
+
+# Channels from which, or up to which, the matrix product was the faster.
+_WIDE = 128
+_NARROW = 4
+
+_BLOCK = 16  # channels that oneDNN takes together
+
+
+class _Options(NamedTuple):
+    dilation: int
+    same: bool
+    relu: bool
+
+    def attributes(self) -> dict[str, np.int64]:
+        return {"dilation": np.int64(self.dilation), "same": np.int64(self.same)}
+
+
+def convolve(
+    x: Float[Array, "b h w inputs"],
+    kernel: Float[Array, "rows columns inputs outputs"],
+    *,
+    bias: Float[Array, " outputs"] | None = None,
+    add: Float[Array, "b _h _w outputs"] | None = None,
+    dilation: int = 1,
+    same: bool = True,
+    relu: bool = False,
+) -> Float[Array, "b _h _w outputs"]:
+    """Returns x * kernel + bias + add, through a ReLU if wanted.
+
+    Args:
+      x: the images; their type is that of the result.
+      kernel: with odd sides.
+      bias: one per channel.
+      add: of the shape and type of the result.
+      dilation: distance of the kernel's taps.
+      same: zero padding that keeps the size; otherwise none.
+      relu: whether negative results become 0.
+    """
+    options = _Options(dilation, same, relu)
+    none = jnp.zeros(0, jnp.float32)
+    return _convolve(
+        options,
+        x,
+        kernel,
+        none if bias is None else bias,
+        none.astype(x.dtype) if add is None else add,
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _convolve(
+    options: _Options, x: Image, kernel: Kernel, bias: Array, add: Array
+) -> Image:
+    by_xla = functools.partial(_by_xla, options)
+    if not library.supports(x.dtype):
+        return by_xla(x, kernel, bias, add)
+    by_onednn = functools.partial(_by_onednn, options)
+    return dispatch.choose(by_onednn, by_xla, x, kernel, bias, add)
+
+
+def _by_onednn(
+    options: _Options, x: Image, kernel: Kernel, bias: Array, add: Array
+) -> Image:
+    shape = jax.eval_shape(functools.partial(_by_xla, options), x, kernel, bias, add)
+    attributes = options.attributes() | {"relu": np.int64(options.relu)}
+    return dispatch.call("forward", shape, x, kernel, bias, add, **attributes)
+
+
+def _by_xla(
+    options: _Options, x: Image, kernel: Kernel, bias: Array, add: Array
+) -> Image:
+    y = _product(options, x, kernel.astype(x.dtype))
+    if bias.size:
+        y = y + bias.astype(x.dtype)[None, None, None]
+    if add.size:
+        y = y + add
+    return jnp.maximum(y, 0) if options.relu else y
+
+
+def _product(options: _Options, x: Image, kernel: Kernel) -> Image:
+    if kernel.shape[:2] == (1, 1):
+        return x @ kernel[0, 0]
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(1, 1),
+        padding="SAME" if options.same else "VALID",
+        rhs_dilation=(options.dilation, options.dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+class _Residuals(NamedTuple):
+    x: Image
+    kernel: Kernel
+    bias: Array
+    add: Array
+    y: Image | None
+
+
+def _forward(
+    options: _Options, x: Image, kernel: Kernel, bias: Array, add: Array
+) -> tuple[Image, _Residuals]:
+    y: Any = _convolve(options, x, kernel, bias, add)
+    # Of what is added only the shape is needed, of the result only the signs.
+    add = add[:0] if add.ndim > 1 else add
+    return y, _Residuals(x, kernel, bias, add, y if options.relu else None)
+
+
+def _backward(
+    options: _Options, residuals: _Residuals, gradient: Image
+) -> tuple[Image, Kernel, Array, Array]:
+    x, kernel, bias, add, y = residuals
+    if y is not None:
+        gradient = jnp.where(y > 0, gradient, 0)
+    by_xla = functools.partial(_backward_by_xla, options)
+    if library.supports(x.dtype):
+        by_onednn = functools.partial(_backward_by_onednn, options)
+        of_x, of_kernel, of_bias = dispatch.choose(
+            by_onednn, by_xla, x, kernel, bias, gradient
+        )
+    else:
+        of_x, of_kernel, of_bias = by_xla(x, kernel, bias, gradient)
+    return of_x, of_kernel, of_bias, gradient if add.ndim > 1 else add
+
+
+_convolve.defvjp(_forward, _backward)
+
+
+def _backward_by_onednn(
+    options: _Options, x: Image, kernel: Kernel, bias: Array, gradient: Image
+) -> tuple[Image, Kernel, Array]:
+    attributes = options.attributes()
+    like = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, kernel, bias)]
+    of_x = dispatch.call("backward_input", like[0], gradient, kernel, **attributes)
+    if options.dilation > 1 and x.shape[-1] % _BLOCK:
+        # oneDNN 3.2 leaves the last channels wrong in bfloat16.
+        x, gradient = x.astype(jnp.float32), gradient.astype(jnp.float32)
+    of_kernel, of_bias = dispatch.call(
+        "backward_kernel", like[1:], x, gradient, **attributes
+    )
+    return of_x, of_kernel, of_bias
+
+
+def _backward_by_xla(
+    options: _Options, x: Image, kernel: Kernel, bias: Array, gradient: Image
+) -> tuple[Image, Kernel, Array]:
+    cast = kernel.astype(x.dtype)
+    of_x = jax.linear_transpose(lambda x: _product(options, x, cast), x)(gradient)[0]
+
+    def by_convolution(x: Image, gradient: Image) -> Kernel:
+        transposed = jax.linear_transpose(lambda k: _product(options, x, k), cast)
+        return transposed(gradient)[0]
+
+    of_kernel = by_convolution
+    size, outputs = len(kernel), kernel.shape[-1]
+    plain = options.dilation == 1 and options.same and size == kernel.shape[1] > 1
+    if plain and (outputs >= _WIDE or outputs <= _NARROW):
+        by_product = _unfold_input if outputs >= _WIDE else _unfold_gradient
+        of_kernel = functools.partial(
+            jax.lax.platform_dependent,
+            cpu=functools.partial(by_product, size=size),
+            default=by_convolution,
+        )
+    of_bias = bias
+    if bias.size:
+        of_bias = gradient.astype(bias.dtype).sum((0, 1, 2))
+    return of_x, of_kernel(x, gradient).astype(kernel.dtype), of_bias
+
+
+def _unfold_input(x: Image, gradient: Image, *, size: int) -> Kernel:
+    columns = _unfold(x, size).reshape(-1, size * size * x.shape[-1])
+    of_kernel = gradient.reshape(-1, gradient.shape[-1]).T @ columns
+    return of_kernel.T.reshape(size, size, x.shape[-1], gradient.shape[-1])
+
+
+def _unfold_gradient(x: Image, gradient: Image, *, size: int) -> Kernel:
+    outputs = gradient.shape[-1]
+    columns = _unfold(gradient, size)[:, :, :, ::-1].reshape(-1, size * size * outputs)
+    of_kernel = x.reshape(-1, x.shape[-1]).T @ columns
+    of_kernel = of_kernel.reshape(x.shape[-1], size, size, outputs)
+    return of_kernel.transpose(1, 2, 0, 3)
+
+
+def _unfold(image: Image, size: int) -> Float[Array, "b h w offsets c"]:
+    """Returns, for each pixel, those that a kernel at it covers, row by row."""
+    _, height, width, _ = image.shape
+    margin = size // 2
+    padded = jnp.pad(image, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+    shifted = [
+        padded[:, i : i + height, j : j + width]
+        for i in range(size)
+        for j in range(size)
+    ]
+    return jnp.stack(shifted, axis=3)

@@ -1,0 +1,183 @@
+"""The compiled half of this package: found, compiled once, loaded, and told to XLA.
+
+oneDNN and its headers are those of the wheels `onednn-cpu-gomp` and
+`onednn-devel-cpu-gomp` (the extra `cpu`); XLA's headers are JAX's own. What g++ makes
+of them is kept in the user's cache folder under a name that says what it was made of.
+"""
+
+import ctypes
+import functools
+import hashlib
+import importlib.metadata
+import logging
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import tempfile
+
+import jax
+import numpy as np
+
+from jaxhdr.atomic import atomic_path
+from jaxhdr.errors import UserError
+
+VARIABLE = "JAXHDR_CONV"
+CHOICES = ("auto", "onednn", "xla")
+
+_SOURCE = pathlib.Path(__file__).parent / "convolution.cc"
+_HANDLERS = (
+    *("forward", "backward_input", "backward_kernel"),
+    *("dense_forward", "dense_backward"),
+)
+# OpenMP's threads must not spin between two calls: XLA computes meanwhile.
+_WAITING = {"OMP_WAIT_POLICY": "passive"}
+_COMPILER = ("-O2", "-std=c++17", "-shared", "-fPIC")
+
+_logger = logging.getLogger(__name__)
+
+
+class _Unavailable(Exception):
+    """Why there is no library; the words end a sentence."""
+
+
+def supports(dtype: np.dtype) -> bool:
+    """Returns whether convolutions of images of a type go through oneDNN here.
+
+    Raises:
+      UserError: JAXHDR_CONV has no such value, or asks for oneDNN in vain.
+    """
+    choice = os.environ.get(VARIABLE, "auto")
+    if choice not in CHOICES:
+        raise UserError(f"{VARIABLE} is {choice!r}; expected one of {list(CHOICES)}")
+    # On several virtual devices XLA would repeat the whole batch on each of them.
+    is_one_cpu = jax.default_backend() == "cpu" and jax.device_count() == 1
+    if choice == "xla" or (choice == "auto" and not is_one_cpu):
+        return False
+    if dtype.name not in ("float32", "bfloat16"):
+        return False
+    library = _load(choice == "onednn")
+    if library is None:
+        return False
+    return dtype.name == "float32" or bool(library.jaxhdr_has_bfloat16())
+
+
+def has_bfloat16() -> bool:
+    """Returns whether this CPU multiplies bfloat16, and oneDNN is there to do it."""
+    return supports(jax.numpy.dtype("bfloat16"))
+
+
+def held_bytes() -> int:
+    """Returns the memory that the library keeps between calls."""
+    library = _load(False)
+    return 0 if library is None else library.jaxhdr_held_bytes()
+
+
+def target(handler: str) -> str:
+    """Returns the name under which XLA knows a handler."""
+    return f"jaxhdr_{handler}"
+
+
+@functools.cache
+def _load(is_required: bool) -> ctypes.CDLL | None:
+    try:
+        return _open()
+    except _Unavailable as reason:
+        if is_required:
+            raise UserError(
+                f"{VARIABLE} is onednn, but {reason}; unset it to use XLA's "
+                "convolutions"
+            ) from reason
+        _logger.warning(
+            "using XLA's convolutions, which are slower on a CPU: %s", reason
+        )
+        return None
+
+
+@functools.cache
+def _open() -> ctypes.CDLL:
+    onednn, headers = _find_onednn()
+    for name, value in _WAITING.items():
+        os.environ.setdefault(name, value)
+    library = ctypes.CDLL(str(_compiled(onednn, headers)))
+    library.jaxhdr_held_bytes.restype = ctypes.c_int64
+    for handler in _HANDLERS:
+        name = target(handler)
+        jax.ffi.register_ffi_target(
+            name, jax.ffi.pycapsule(getattr(library, name)), platform="cpu"
+        )
+    return library
+
+
+def _find_onednn() -> tuple[pathlib.Path, pathlib.Path]:
+    """Returns oneDNN's library and the folder of its headers."""
+    library = _file_of("onednn-cpu-gomp", "libdnnl.so.3")
+    header = _file_of("onednn-devel-cpu-gomp", "dnnl.hpp", parent="dnnl")
+    return library, header.parents[2]
+
+
+def _file_of(distribution: str, name: str, *, parent: str = "lib") -> pathlib.Path:
+    try:
+        files = importlib.metadata.files(distribution) or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    paths = [pathlib.Path(str(f.locate())).resolve() for f in files if f.name == name]
+    paths = [path for path in paths if path.parent.name == parent and path.is_file()]
+    if not paths:
+        hint = "pip install 'jaxhdr[cpu]'"
+        if platform.system() != "Linux" or platform.machine() != "x86_64":
+            hint = "it has wheels for Linux on x86-64 only"
+        raise _Unavailable(f"the package {distribution} is not installed ({hint})")
+    return paths[0]
+
+
+def _compiled(onednn: pathlib.Path, headers: pathlib.Path) -> pathlib.Path:
+    facts = [_SOURCE.read_bytes(), importlib.metadata.version("jaxlib").encode()]
+    facts += [
+        str(onednn).encode(),
+        importlib.metadata.version("onednn-cpu-gomp").encode(),
+    ]
+    facts += [" ".join(_COMPILER).encode()]
+    digest = hashlib.sha256(b"\0".join(facts)).hexdigest()[:16]
+    for folder in (_cache_folder(), _own_folder()):
+        path = folder / f"kernels-{digest}.so"
+        if path.is_file():
+            return path
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with atomic_path(path) as temporary:
+                _compile(temporary, onednn, headers)
+            return path
+        except (OSError, UserError):
+            continue
+    raise _Unavailable("no folder can be written to; set XDG_CACHE_HOME to one")
+
+
+def _cache_folder() -> pathlib.Path:
+    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(root) / "jaxhdr"
+
+
+@functools.cache
+def _own_folder() -> pathlib.Path:
+    """A folder of this process, for those without a cache folder."""
+    return pathlib.Path(tempfile.mkdtemp(prefix="jaxhdr-"))
+
+
+def _compile(path: pathlib.Path, onednn: pathlib.Path, headers: pathlib.Path) -> None:
+    compiler = os.environ.get("CXX") or shutil.which("g++")
+    if compiler is None:
+        raise _Unavailable("there is no C++ compiler (apt-get install g++)")
+    command = [
+        *(compiler, *_COMPILER, f"-I{jax.ffi.include_dir()}", f"-I{headers}"),
+        *(str(_SOURCE), "-o", str(path), str(onednn), f"-Wl,-rpath,{onednn.parent}"),
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise _Unavailable(f"{compiler} cannot be run: {error.strerror}") from error
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if "error" in line]
+        said = (errors or done.stderr.splitlines() or ["nothing"])[0]
+        raise _Unavailable(f"{compiler} failed and said: {said}")
