@@ -1,5 +1,6 @@
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,10 +22,15 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 @pytest.fixture
 def onednn(monkeypatch):
-    """oneDNN is used; where it cannot be, the test is skipped."""
-    if not library.supports(FLOAT32):
-        pytest.skip("needs oneDNN and g++: pip install 'jaxhdr[cpu]'")
+    """oneDNN is used; where it is not installed, the test is skipped."""
+    try:
+        library._find_onednn()
+    except library._Unavailable as reason:
+        pytest.skip(str(reason))
+    if shutil.which("g++") is None:
+        pytest.skip("needs g++")
     monkeypatch.setenv(library.VARIABLE, "onednn")
+    assert library.supports(FLOAT32)
     return monkeypatch
 
 

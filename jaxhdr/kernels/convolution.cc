@@ -699,75 +699,41 @@ ffi::Error DenseBackward(
   });
 }
 
+// A handler with so many arguments and results, and what all have in common.
+template <int arguments, int results, typename Binding>
+auto Buffers(Binding&& binding) {
+  if constexpr (arguments > 0) {
+    return Buffers<arguments - 1, results>(
+        std::move(binding).template Arg<ffi::AnyBuffer>());
+  } else if constexpr (results > 0) {
+    return Buffers<0, results - 1>(std::move(binding).template Ret<ffi::AnyBuffer>());
+  } else {
+    return std::move(binding).template Attr<int64_t>("dilation");
+  }
+}
+
 }  // namespace
 
-using Image = ffi::AnyBuffer;
-
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_forward, Forward,
-                              ffi::Ffi::Bind()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Ret<Image>()
-                                  .Attr<int64_t>("dilation")
-                                  .Attr<int64_t>("same")
-                                  .Attr<int64_t>("relu"));
+                              (Buffers<4, 1>(ffi::Ffi::Bind())
+                                   .Attr<int64_t>("same")
+                                   .Attr<int64_t>("relu")));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_backward_input, BackwardInput,
-                              ffi::Ffi::Bind()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Ret<Image>()
-                                  .Attr<int64_t>("dilation")
-                                  .Attr<int64_t>("same"));
+                              (Buffers<2, 1>(ffi::Ffi::Bind())
+                                   .Attr<int64_t>("same")));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_backward_kernel, BackwardKernel,
-                              ffi::Ffi::Bind()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Ret<Image>()
-                                  .Ret<Image>()
-                                  .Attr<int64_t>("dilation")
-                                  .Attr<int64_t>("same"));
+                              (Buffers<2, 2>(ffi::Ffi::Bind())
+                                   .Attr<int64_t>("same")));
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_dense_forward, DenseForward,
-                              ffi::Ffi::Bind()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Ret<Image>()
-                                  .Ret<Image>()
-                                  .Attr<int64_t>("dilation"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    jaxhdr_dense_forward, DenseForward,
+    (Buffers<9, 2>(ffi::Ffi::Bind())));
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_dense_backward, DenseBackward,
-                              ffi::Ffi::Bind()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Arg<Image>()
-                                  .Ret<Image>()
-                                  .Ret<Image>()
-                                  .Ret<Image>()
-                                  .Ret<Image>()
-                                  .Ret<Image>()
-                                  .Ret<Image>()
-                                  .Ret<Image>()
-                                  .Ret<Image>()
-                                  .Ret<Image>()
-                                  .Attr<int64_t>("dilation"));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    jaxhdr_dense_backward, DenseBackward,
+    (Buffers<10, 9>(ffi::Ffi::Bind())));
 
 // For Python, by ctypes: bytes that are kept between calls, and whether this CPU
 // multiplies bfloat16.

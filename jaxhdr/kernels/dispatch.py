@@ -40,7 +40,7 @@ def choose(onednn: Body, xla: Body, *arguments: PyTree[Array]) -> PyTree[Array]:
     """
     leaves, structure = jax.tree.flatten(arguments)
     shapes, of_result = jax.tree.flatten(jax.eval_shape(xla, *arguments))
-    if not jax.tree.all(jax.tree.map(lambda leaf: 0 not in leaf.shape, shapes[:1])):
+    if 0 in shapes[0].shape:
         return xla(*arguments)
 
     def flat(body: Body) -> Callable[..., list[Array]]:
@@ -61,7 +61,8 @@ _choice.multiple_results = True
 
 @_choice.def_impl
 def _run(*leaves: Array, onednn: Body, xla: Body) -> list[Array]:
-    return jax.jit(lambda *x: _choice.bind(*x, onednn=onednn, xla=xla))(*leaves)
+    # Outside jit: operation by operation, each of which JAX compiles once per shape.
+    return (onednn if jax.default_backend() == "cpu" else xla)(*leaves)
 
 
 @_choice.def_abstract_eval
