@@ -358,3 +358,15 @@ def test_a_metric_of_another_package_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"pip install 'jaxhdr\[cvvdp\]'"):
         metrics.compare(IMAGE, IMAGE, names=["cvvdp_jod"])
+
+
+def test_pu21_in_float64_equals_the_originals():
+    with jax.enable_x64(True):
+        for row in ROWS:
+            pair = [
+                jnp.asarray(golden_scenes.version(row["scene"], d), jnp.float64)
+                for d in (row["distortion"], "ref")
+            ]
+            psnr, ssim = metrics.pu21_psnr(*pair), metrics.pu21_ssim(*pair)
+            assert psnr == pytest.approx(float(row["pu21_psnr_rgb"]), abs=1e-6)
+            assert ssim == pytest.approx(float(row["pu21_ssim_y"]), abs=1e-7)
