@@ -274,6 +274,14 @@ def test_without_the_package_the_reason_says_what_to_install(monkeypatch):
         library._find_onednn()
 
 
+def test_what_was_compiled_is_kept_and_nothing_else(onednn, tmp_path):
+    onednn.setenv("XDG_CACHE_HOME", str(tmp_path))
+    onednn.setattr(library, "_compile", lambda path, *_: path.write_bytes(b"made"))
+    onednn.setattr(library, "_temporary", lambda: pytest.fail("a folder was made"))
+    first, again = (library._compiled(*library._find_onednn()) for _ in range(2))
+    assert first == again and list(tmp_path.rglob("*")) == [first.parent, first]
+
+
 def test_a_folder_that_cannot_be_written_to_is_passed_over(onednn, tmp_path):
     blocked = tmp_path / "file"
     blocked.touch()

@@ -140,7 +140,8 @@ def _compiled(onednn: pathlib.Path, headers: pathlib.Path) -> pathlib.Path:
     ]
     facts += [" ".join(_COMPILER).encode()]
     digest = hashlib.sha256(b"\0".join(facts)).hexdigest()[:16]
-    for folder in (_cache_folder(), _own_folder()):
+    for choose in (_cache_folder, _own_folder):
+        folder = choose()
         path = folder / f"kernels-{digest}.so"
         if path.is_file():
             return path
@@ -159,10 +160,14 @@ def _cache_folder() -> pathlib.Path:
     return pathlib.Path(root) / "jaxhdr"
 
 
-@functools.cache
 def _own_folder() -> pathlib.Path:
-    """A folder of this process, for those without a cache folder."""
-    return pathlib.Path(tempfile.mkdtemp(prefix="jaxhdr-"))
+    """Returns a folder of this process, for those without a cache folder."""
+    return pathlib.Path(_temporary().name)
+
+
+@functools.cache
+def _temporary() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="jaxhdr-")  # removed at the end
 
 
 def _compile(path: pathlib.Path, onednn: pathlib.Path, headers: pathlib.Path) -> None:
