@@ -404,8 +404,19 @@ def _evaluate(
     curves: Mapping[str, Any] | None,
 ) -> Report:
     columns = select(METRICS if metrics is None else metrics)
-    opened = {str(name): Reconstructor(name, tile=None) for name in models}
+    models, predictions = list(models), list(predictions)
     folders = {pathlib.Path(path).name: path for path in predictions}
+    opened = {
+        pathlib.Path(name).name.removesuffix(".safetensors"): Reconstructor(
+            name, tile=None
+        )
+        for name in models
+    }
+    if len(opened | folders) < len(models) + len(predictions):
+        raise UserError(
+            f"two of {[*models, *map(str, predictions)]} have one name; a report tells "
+            "methods by it, so rename one"
+        )
     others = {name: by_model(opened[name]) for name in opened}
     others |= {name: by_folder(path) for name, path in folders.items()}
     described = {

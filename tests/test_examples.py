@@ -2,6 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from golden_scenes import version
+from random_models import write_random_weights
 
 from jaxhdr import color, evaluation, examples, image_io, metrics
 from jaxhdr.errors import UserError
@@ -92,6 +93,20 @@ def test_operators_and_files_are_scored_without_a_run(folders, tmp_path):
     assert report.protocol["data"] == "files"
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert page.count('id="pictures-') == 2 and "kuo, theirs" in page
+
+
+def test_methods_are_told_by_their_names(folders, tmp_path):
+    weights = tmp_path / "mine.safetensors"
+    write_random_weights(weights)
+    images = examples.from_folders(*folders, num_images=1)
+    report = evaluation.evaluate_methods(
+        images, tmp_path / "x", models=[str(weights)], metrics=["psnr_mu"]
+    )
+    assert report.rows[1]["method"].startswith("mine")
+    with pytest.raises(UserError, match="have one name"):
+        evaluation.evaluate_methods(
+            images, tmp_path / "y", models=["kuo"], predictions=[tmp_path / "kuo"]
+        )
 
 
 def test_a_picture_shows_the_estimate_as_it_is_scored(folders):
