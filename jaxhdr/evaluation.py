@@ -432,7 +432,7 @@ def _evaluate(
         "protocol": described,
         "metrics": [metric.name for metric in columns],
         "num_images": images.length,
-        "files": [_versions(path) for path in folders.values()],
+        "files": [_state(path) for path in folders.values()],
         "pictures": with_pictures,
     }
     log = RowLog(folder / "rows.jsonl", subject=subject)
@@ -492,11 +492,7 @@ def _steps_per_epoch(config: Mapping[str, Any], data_dir: str | None) -> float |
     return len(source) / section["batch_size"]
 
 
-def _versions(folder: str | os.PathLike) -> list[tuple[str, int, int]]:
+def _state(folder: str | os.PathLike) -> str:
     """Returns what tells the files of a folder from later ones of the same names."""
-    files = sorted(path for path in pathlib.Path(folder).glob("*") if path.is_file())
-    states = [path.stat() for path in files]
-    return [
-        (path.name, state.st_size, state.st_mtime_ns)
-        for path, state in zip(files, states, strict=True)
-    ]
+    paths = sorted(path for path in pathlib.Path(folder).glob("*") if path.is_file())
+    return examples.versions(paths)

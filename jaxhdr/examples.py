@@ -11,7 +11,7 @@ import pathlib
 import re
 import sys
 import zlib
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -27,6 +27,7 @@ __all__ = [
     "file_stem",
     "from_config",
     "from_folders",
+    "versions",
     "write_photographs",
 ]
 
@@ -143,8 +144,8 @@ def from_folders(
     pairs = {path.stem: (path, _partner(path, hdr_paths)) for path in paths}
     protocol = {
         "data": "files",
-        "photographs": _versions(paths),
-        "truths": _versions([truth for _, truth in pairs.values()]),
+        "photographs": f"{photographs}, {versions(paths)}",
+        "truths": f"{truths}, {versions([truth for _, truth in pairs.values()])}",
         "truth_to_photograph": (
             "median ratio of luminances to the linearised photograph on unclipped "
             "pixels"
@@ -179,6 +180,13 @@ def write_photographs(images: ImageSet, folder: str | os.PathLike) -> int:
         path = folder / f"{file_stem(image.name)}.png"
         image_io.write_png(path, np.asarray(image.encoded))
     return images.length
+
+
+def versions(paths: Sequence[pathlib.Path]) -> str:
+    """Returns what tells these files from others, or from later ones of their names."""
+    states = [(path.name, path.stat()) for path in paths]
+    facts = "\n".join(f"{n} {s.st_size} {s.st_mtime_ns}" for n, s in states)
+    return f"{len(paths)} files, {zlib.crc32(facts.encode()):08x}"
 
 
 def file_stem(name: str) -> str:
@@ -216,13 +224,6 @@ def _partner(path: pathlib.Path, truths: list[pathlib.Path]) -> pathlib.Path:
             f"the truth of {path}"
         )
     return found[0]
-
-
-def _versions(paths: list[pathlib.Path]) -> str:
-    """Returns what tells these files from others, or from later ones of their names."""
-    states = [(path.name, path.stat()) for path in paths]
-    facts = "\n".join(f"{n} {s.st_size} {s.st_mtime_ns}" for n, s in states)
-    return f"{len(paths)} files of {paths[0].parent}, {zlib.crc32(facts.encode()):08x}"
 
 
 def _read_pair(

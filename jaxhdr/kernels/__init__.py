@@ -14,7 +14,7 @@ from jaxhdr.kernels.dense import (
     DenseKernels,
     dense_block,
 )
-from jaxhdr.kernels.library import has_bfloat16, held_bytes
+from jaxhdr.kernels.library import held_bytes
 
 __all__ = [
     "FEATURES",
@@ -23,6 +23,5 @@ __all__ = [
     "DenseKernels",
     "convolve",
     "dense_block",
-    "has_bfloat16",
     "held_bytes",
 ]

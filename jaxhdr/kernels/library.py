@@ -31,8 +31,7 @@ _HANDLERS = (
     *("forward", "backward_input", "backward_kernel"),
     *("dense_forward", "dense_backward"),
 )
-# OpenMP's threads must not spin between two calls: XLA computes meanwhile.
-_WAITING = {"OMP_WAIT_POLICY": "passive"}
+_ONEDNN = "onednn-cpu-gomp"
 _COMPILER = ("-O2", "-std=c++17", "-shared", "-fPIC")
 
 _logger = logging.getLogger(__name__)
@@ -61,11 +60,6 @@ def supports(dtype: np.dtype) -> bool:
     if library is None:
         return False
     return dtype.name == "float32" or bool(library.jaxhdr_has_bfloat16())
-
-
-def has_bfloat16() -> bool:
-    """Returns whether this CPU multiplies bfloat16, and oneDNN is there to do it."""
-    return supports(jax.numpy.dtype("bfloat16"))
 
 
 def held_bytes() -> int:
@@ -98,8 +92,8 @@ def _load(is_required: bool) -> ctypes.CDLL | None:
 @functools.cache
 def _open() -> ctypes.CDLL:
     onednn, headers = _find_onednn()
-    for name, value in _WAITING.items():
-        os.environ.setdefault(name, value)
+    # OpenMP's threads must not spin between two calls: XLA computes meanwhile.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     library = ctypes.CDLL(str(_compiled(onednn, headers)))
     library.jaxhdr_held_bytes.restype = ctypes.c_int64
     for handler in _HANDLERS:
@@ -112,7 +106,7 @@ def _open() -> ctypes.CDLL:
 
 def _find_onednn() -> tuple[pathlib.Path, pathlib.Path]:
     """Returns oneDNN's library and the folder of its headers."""
-    library = _file_of("onednn-cpu-gomp", "libdnnl.so.3")
+    library = _file_of(_ONEDNN, "libdnnl.so.3")
     header = _file_of("onednn-devel-cpu-gomp", "dnnl.hpp", parent="dnnl")
     return library, header.parents[2]
 
@@ -133,13 +127,9 @@ def _file_of(distribution: str, name: str, *, parent: str = "lib") -> pathlib.Pa
 
 
 def _compiled(onednn: pathlib.Path, headers: pathlib.Path) -> pathlib.Path:
-    facts = [_SOURCE.read_bytes(), importlib.metadata.version("jaxlib").encode()]
-    facts += [
-        str(onednn).encode(),
-        importlib.metadata.version("onednn-cpu-gomp").encode(),
-    ]
-    facts += [" ".join(_COMPILER).encode()]
-    digest = hashlib.sha256(b"\0".join(facts)).hexdigest()[:16]
+    versions = (importlib.metadata.version(name) for name in ("jaxlib", _ONEDNN))
+    facts = "\0".join([*_COMPILER, *versions, str(onednn), _SOURCE.read_text("utf-8")])
+    digest = hashlib.sha256(facts.encode()).hexdigest()[:16]
     for choose in (_cache_folder, _own_folder):
         folder = choose()
         path = folder / f"kernels-{digest}.so"
