@@ -59,6 +59,7 @@ def get_config() -> ml_collections.ConfigDict:
             "sigmoid_exponent": (0.9, 0.1),
             "sigmoid_offset": (0.6, 0.1),
             "gamma": (1.8, 2.4),
+            "color_cast": 0.0,
             "read_noise": 0.002,
             "shot_noise": 0.008,
             "jpeg_share": 0.5,
@@ -74,7 +75,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.vgg19 = ""  # file of VGG19 weights
     config.loss.clipped_weight = 1.0  # weight of clipped pixels; others have 1
     config.loss.image_mean = "arithmetic"  # over the images of a batch; or "geometric"
-    config.loss.domain = "mu_law"  # what is compared; or "linear" radiance
+    config.loss.domain = "mu_law"  # what is compared; or "stops", "linear" radiance
+    config.loss.error = "l1"  # or "rms", the root of an image's mean square
     config.loss.structure_weight = 0.0  # of 1 - SSIM; the rest of 1 is that of L1
     config.loss.stage_weights = ()  # one per stage; (): equal ones
     config.loss.scale = "ldr_white"  # unit of the learned radiance; or "mean_half"

@@ -26,6 +26,7 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
         "num_iterations": 4,
         "head": "residual",
         "peak": config.loss.get_ref("peak"),
+        "dilations": (2, 2, 2),
         "detach_hidden": False,
         "initial_gain": 0.7,
         "dtype": "float32",

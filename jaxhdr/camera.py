@@ -53,6 +53,8 @@ class Camera:
         0.9 and 0.1 are those of HDRCNN (Eilertsen et al. 2017, section 5.1).
       sigmoid_offset: mean and standard deviation of s; HDRCNN's 0.6 and 0.1.
       gamma: range of g in x^(1 / g), drawn uniformly.
+      color_cast: standard deviation, in stops, of each channel's gain, as of a light of
+        another colour: photograph and radiance have it alike.
       read_noise: largest standard deviation of the constant noise, in units of
         white; drawn uniformly from 0.
       shot_noise: largest standard deviation of the noise at white that grows as the
@@ -66,6 +68,7 @@ class Camera:
     sigmoid_exponent: tuple[float, float] = (0.9, 0.1)
     sigmoid_offset: tuple[float, float] = (0.6, 0.1)
     gamma: tuple[float, float] = (1.8, 2.4)
+    color_cast: float = 0.0
     read_noise: float = 0.002
     shot_noise: float = 0.008
     jpeg_share: float = 0.5
@@ -135,6 +138,10 @@ def _photograph(key, hdr, levels, *, camera, curves):
         maxval=camera.clipped_fraction[1],
     )
     hdr = hdr / white_level(levels, fraction)
+    if camera.color_cast:
+        cast_key = jax.random.fold_in(key, 4)
+        stops = camera.color_cast * jax.random.truncated_normal(cast_key, -2, 2, (3,))
+        hdr = hdr * jnp.exp2(stops - stops.max())
     exposed = jnp.clip(add_noise(noise, hdr, camera=camera), 0.0, 1.0)
     encoded = respond(response, exposed, camera=camera, curves=curves)
     encoded = _quantise(_maybe_jpeg(compression, _quantise(encoded), camera=camera))

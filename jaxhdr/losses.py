@@ -3,8 +3,9 @@
 Predictions are `stages` (stages, b, h, w, 3) and the truth is `hdr` (b, h, w, 3), both
 linear radiance in one scale, whichever it is: `peak` alone is given in its unit. Both
 are compared in a domain: "mu_law", where what lies outside [0, peak] counts as the
-nearest end of that range, or "linear", radiance as it is. Results are one number per
-stage, means over images, pixels and channels: of codes, or of the unit of `hdr`.
+nearest end of that range, "stops", the same range on the scale of the scores in stops,
+or "linear", radiance as it is. Results are one number per stage, means over images,
+pixels and channels: of codes, of stops, or of the unit of `hdr`.
 """
 
 import functools
@@ -17,7 +18,7 @@ from jaxtyping import Array, Float
 
 from jaxhdr import camera, color, weight_files
 from jaxhdr.errors import UserError
-from jaxhdr.metrics import ssim
+from jaxhdr.metrics import STOPS_FLOOR, ssim
 from jaxhdr.models import vgg
 
 Stages = Float[Array, "stages b h w 3"]
@@ -75,10 +76,49 @@ def l1(
 def _geometric_mean(
     error: Stages, weights: Float[Array, "b h w 1"] | Float[Array, ""]
 ) -> PerStage:
+    by_image = _by_image(error, weights)
+    return jnp.exp(jnp.log(by_image + _NO_ERROR).mean(axis=1)) - _NO_ERROR
+
+
+def _by_image(
+    error: Stages, weights: Float[Array, "b h w 1"] | Float[Array, ""]
+) -> Float[Array, "stages b"]:
     pixels = (-3, -2, -1)
     weights = jnp.broadcast_to(weights, (*error.shape[1:-1], 1))
-    by_image = (error * weights[None]).mean(pixels) / weights.mean(pixels)[None]
-    return jnp.exp(jnp.log(by_image + _NO_ERROR).mean(axis=1)) - _NO_ERROR
+    return (error * weights[None]).mean(pixels) / weights.mean(pixels)[None]
+
+
+def rms(
+    stages: Stages,
+    hdr: Images,
+    *,
+    peak: float,
+    mu: float = color.MU,
+    domain: str = "mu_law",
+    weights: Float[Array, "b h w 1"] | None = None,
+) -> PerStage:
+    """Returns the mean over images of the root mean square difference in `domain`.
+
+    In "stops" it is what `metrics.log2_rmse` measures. Where a pixel's radiance cannot
+    be known it is least for the mean of what it may be, `l1` for the median, which lies
+    lower for clipped light. Images count by the ratio by which they improve.
+
+    Args:
+      stages: the estimates.
+      hdr: the truth.
+      peak: the largest radiance that counts, but for "linear".
+      mu: of the mu-law.
+      domain: "mu_law", "stops" or "linear".
+      weights: of the pixels; equal ones by default.
+
+    Raises:
+      UserError: `domain` is another word.
+    """
+    truth = _in_domain(hdr, domain, peak=peak, mu=mu)
+    error = (_in_domain(stages, domain, peak=peak, mu=mu) - truth[None]) ** 2
+    square = _by_image(error, jnp.ones(()) if weights is None else weights)
+    # The root of nothing has no slope.
+    return jnp.sqrt(square + _NO_ERROR**2).mean(axis=1) - _NO_ERROR
 
 
 def structure(
@@ -149,6 +189,7 @@ def total(
     peak: float,
     mu: float = color.MU,
     domain: str = "mu_law",
+    error: str = "l1",
     structure_weight: float = 0.0,
     perceptual_weight: float = 0.0,
     stage_weights: Sequence[float] = (),
@@ -159,7 +200,8 @@ def total(
     """Returns the loss to be minimised and its parts by name.
 
     The loss of a stage is, with w = `structure_weight`, w times `structure` plus
-    (1 - w) times `l1`, both in `domain`, plus `perceptual_weight` times `perceptual`.
+    (1 - w) times `error`, both in `domain`, plus `perceptual_weight` times
+    `perceptual`. `error` is "l1" (both papers) or "rms".
     Oh et al. (2021) Eq. 7, after Zhao et al. (2017), has 0.83 for one of the first
     two, without perceptual loss; which one is not legible, so w is 0.83 or 0.17.
 
@@ -177,8 +219,14 @@ def total(
     weights = None
     if clipped_weight != 1:
         weights = jnp.where(camera.is_clipped(encoded), clipped_weight, 1.0)
-    parts = {"l1": l1(stages, hdr, weights=weights, image_mean=image_mean, **in_domain)}
-    per_stage = parts["l1"]
+    if error == "l1":
+        found = l1(stages, hdr, weights=weights, image_mean=image_mean, **in_domain)
+    elif error == "rms":
+        found = rms(stages, hdr, weights=weights, **in_domain)
+    else:
+        raise UserError(f"error is {error!r}; expected 'l1' or 'rms'")
+    parts = {error: found}
+    per_stage = found
     if _share(structure_weight):
         parts["ssim_loss"] = structure(stages, hdr, **in_domain)
         per_stage = (
@@ -246,8 +294,10 @@ def _in_domain(
 ) -> Float[Array, "*shape"]:
     if domain == "linear":
         return linear
+    if domain == "stops":
+        return jnp.log2(peak * color.clip_straight_through(linear / peak) + STOPS_FLOOR)
     if domain != "mu_law":
-        raise UserError(f"domain is {domain!r}; expected 'mu_law' or 'linear'")
+        raise UserError(f"domain is {domain!r}; expected 'mu_law', 'stops' or 'linear'")
     return color.peak_code(linear, peak=peak, mu=mu)
 
 

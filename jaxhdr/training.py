@@ -154,7 +154,7 @@ def _step_options(config: Any) -> dict[str, Any]:
     curves = camera.read_curves(config.camera_curves) if config.camera_curves else None
     names = (
         *("peak", "mu", "perceptual_weight", "clipped_weight", "image_mean"),
-        *("domain", "structure_weight", "stage_weights"),
+        *("domain", "error", "structure_weight", "stage_weights"),
     )
     inner_crop = None
     if config.train.inner_crop:

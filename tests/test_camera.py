@@ -144,6 +144,26 @@ def test_the_unit_of_the_radiance_does_not_matter(key):
     assert np.abs(kilonits.encoded - nits.encoded).max() <= 1.01 / 255
 
 
+def test_a_cast_colours_photograph_and_radiance_alike(key):
+    hdr = np.stack([scene()] * BATCH)
+    plain = photographs(key, hdr, CLEAN)
+    cast = photographs(key, hdr, dataclasses.replace(CLEAN, color_cast=0.5))
+    gains = np.log2(cast.hdr / plain.hdr)
+    lit = plain.hdr > 1e-3
+    for image, counted in zip(gains, lit, strict=True):
+        channels = [image[..., c][counted[..., c]] for c in range(3)]
+        assert max(np.ptp(channel) for channel in channels) < 1e-3  # one gain each
+        found = np.array([np.median(channel) for channel in channels])
+        assert found.max() == pytest.approx(0.0, abs=1e-4)  # nothing more clips
+        assert found.min() < -0.01
+        assert found.min() > -2.0  # two deviations to each side
+    # The photograph is of the coloured scene.
+    linear = np.asarray(color.srgb_decode(jnp.asarray(cast.encoded)))
+    visible = (cast.hdr > 0.01) & (cast.hdr < 0.95)
+    ratio = linear[visible] / cast.hdr[visible]
+    assert np.median(np.abs(np.log2(ratio))) < 0.05
+
+
 def test_compression_follows_the_response_and_leaves_the_radiance_alone(key):
     hdr = np.stack([scene()] * BATCH)
     plain = photographs(key, hdr, CLEAN)

@@ -7,12 +7,13 @@ import skimage.metrics
 
 from jaxhdr import losses
 from jaxhdr.errors import UserError
+from jaxhdr.metrics import log2_rmse
 from jaxhdr.models import vgg
 
 _PEAK = 16.0
 _STATIC = (
     *("peak", "perceptual_weight", "clipped_weight"),
-    *("domain", "structure_weight", "image_mean"),
+    *("domain", "error", "structure_weight", "image_mean"),
 )
 _total = jax.jit(losses.total, static_argnames=_STATIC)
 _perceptual = jax.jit(losses.perceptual, static_argnames="peak")
@@ -167,6 +168,57 @@ def test_images_without_error_have_finite_gradients_in_the_geometric_mean(hdr):
     assert jnp.isfinite(gradient).all()
 
 
+def test_the_rms_in_stops_is_the_score_in_stops(stages, hdr):
+    got = losses.rms(stages, hdr, peak=_PEAK, domain="stops")
+    expected = [log2_rmse(stage, hdr).mean() for stage in stages]
+    np.testing.assert_allclose(got, expected, atol=0.002)
+
+
+def test_the_rms_of_an_image_weighs_its_pixels_and_images_count_alike():
+    stages, hdr = two_images(0.02, 0.5)
+    right = stages.at[:, :, :2].set(0.0)  # half of each image has no error
+    weights = jnp.ones((2, 4, 4, 1)).at[:, :2].set(3.0)
+    got = losses.rms(right, hdr, peak=_PEAK, weights=weights)
+    # An error on a quarter of the weight: (0.02 + 0.5) / 2 halves.
+    np.testing.assert_allclose(got, [0.13], rtol=0.01)
+
+
+def test_of_pixels_that_cannot_be_told_apart_the_rms_is_least_for_the_mean():
+    codes = jnp.array([0.1, 0.1, 0.1, 0.7])  # mean 0.25, median 0.1
+    truth = _PEAK * jnp.expm1(codes * np.log(5001.0)) / 5000
+    hdr = jnp.broadcast_to(truth[None, None, :, None], (1, 1, 4, 3))
+    tried = jnp.linspace(0, 1, 101)
+    stages = _PEAK * jnp.expm1(tried * np.log(5001.0)) / 5000
+    stages = jnp.broadcast_to(stages[:, None, None, None, None], (101, 1, 1, 4, 3))
+    best = [
+        tried[function(stages, hdr, peak=_PEAK).argmin()]
+        for function in (losses.rms, losses.l1)
+    ]
+    np.testing.assert_allclose(best, [0.25, 0.1], atol=0.011)
+
+
+@pytest.mark.parametrize("domain", ["mu_law", "stops", "linear"])
+def test_equal_black_and_huge_images_have_finite_gradients_of_the_rms(domain, hdr):
+    truths = jnp.stack([hdr[0], jnp.zeros_like(hdr[0]), jnp.full_like(hdr[0], 1e4)])
+
+    def loss(stages):
+        return losses.rms(stages, truths, peak=_PEAK, domain=domain).sum()
+
+    for stages in (truths, jnp.zeros_like(truths)):
+        value, gradient = jax.jit(jax.value_and_grad(loss))(stages[None])
+        assert jnp.isfinite(value)
+        assert jnp.isfinite(gradient).all()
+
+
+def test_the_total_takes_the_error_by_name(stages, hdr):
+    loss, parts = _total(stages, hdr, hdr, peak=_PEAK, domain="stops", error="rms")
+    expected = losses.rms(stages, hdr, peak=_PEAK, domain="stops")
+    np.testing.assert_allclose(loss, expected.mean(), rtol=1e-5)
+    np.testing.assert_allclose(parts["rms_stage_2"], expected[1], rtol=1e-5)
+    with pytest.raises(UserError, match=r"'mse'.*'rms'"):
+        losses.total(stages, hdr, hdr, peak=_PEAK, error="mse")
+
+
 def test_an_unknown_mean_is_refused(stages, hdr):
     with pytest.raises(UserError, match=r"'median'.*'geometric'"):
         losses.l1(stages, hdr, peak=_PEAK, image_mean="median")
@@ -299,7 +351,7 @@ def test_wrong_options_of_the_structure_are_refused_with_a_remedy(stages, hdr):
     for weight in (-0.1, 1.1, float("nan")):
         with pytest.raises(UserError, match=r"structure weight is .*expected 0"):
             losses.total(stages, hdr, hdr, peak=_PEAK, structure_weight=weight)
-    with pytest.raises(UserError, match=r"'log'.*'mu_law' or 'linear'"):
+    with pytest.raises(UserError, match=r"'log'.*'mu_law', 'stops' or 'linear'"):
         losses.total(stages, hdr, hdr, peak=_PEAK, domain="log")
     stages, hdr = stages[..., :10, :], hdr[..., :10, :]
     with pytest.raises(UserError, match=r"11 x 11.*16 x 10.*larger patches.* 0"):

@@ -9,7 +9,7 @@ where it is silent, its official code; hidden states live inside one call.
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -24,11 +24,7 @@ from jaxhdr.models.convolution import Convolution, Weights
 
 FEATURES = kernels.FEATURES
 _DENSE_BLOCKS = 3  # section II-C
-_DILATION = 2  # official code; the paper says only "dilated"
-
-# Pixels of context that one iteration adds to each side: three blocks of four 3x3
-# convolutions with dilation 2, and GFF.
-_ITERATION_RADIUS = _DENSE_BLOCKS * kernels.NUM_LAYERS * _DILATION + 1
+_GFF_RADIUS = 1
 _INPUT_RADIUS = 2  # feb1, feb2
 _OUTPUT_RADIUS = 2  # hrb1, hrb2
 
@@ -55,6 +51,7 @@ class DilatedDenseBlock(nn.Module):
     """
 
     convolution: Layer
+    dilation: int
 
     @nn.compact
     def __call__(self, x: Features, local: Features) -> Features:
@@ -76,7 +73,7 @@ class DilatedDenseBlock(nn.Module):
             x.astype(dtype),
             local.astype(dtype),
             kernels.DenseKernels(compress, bias, tuple(dense), fuse),
-            dilation=_DILATION,
+            dilation=self.dilation,
         )
 
 
@@ -90,6 +87,7 @@ class FeedbackBlock(nn.Module):
     """
 
     convolution: Layer
+    dilations: tuple[int, ...]
 
     @nn.compact
     def __call__(
@@ -108,7 +106,9 @@ class FeedbackBlock(nn.Module):
         outputs = []
         for i, local in enumerate(hidden[1:], start=1):
             local = jnp.where(is_first, x, local)
-            x = DilatedDenseBlock(self.convolution, name=f"block_{i}")(x, local)
+            dilation = self.dilations[i - 1]
+            block = DilatedDenseBlock(self.convolution, dilation, name=f"block_{i}")
+            x = block(x, local)
             outputs.append(x)
         x = self.convolution(FEATURES, relu=True, name="gff")(x)
         return x, (x, *outputs)
@@ -122,6 +122,7 @@ class _Iteration(nn.Module):
     """
 
     convolution: Layer
+    dilations: tuple[int, ...]
     last_kernel_init: Any
     detach_hidden: bool
 
@@ -133,7 +134,7 @@ class _Iteration(nn.Module):
         low_level: Features,
         features: Features,
     ) -> tuple[tuple[Features, ...], Float[Array, "b h w 3"]]:
-        block = FeedbackBlock(self.convolution, name="feedback_block")
+        block = FeedbackBlock(self.convolution, self.dilations, name="feedback_block")
         x, hidden = block(features, hidden, is_first)
         x = self.convolution(FEATURES, relu=True, name="hrb1")(x + low_level)
         self.sow("intermediates", "live_features", (x > 0).any((0, 1, 2)).mean())
@@ -162,6 +163,8 @@ class FHDR(nn.Module):
         `residual`: as `mu_law`, added to the code of the sRGB-decoded input, so
         training starts at the linearised photograph.
       peak: the largest radiance that can be returned, in units of `ldr_white`.
+      dilations: of each dense block; the official code has 2 everywhere, the paper says
+        only "dilated".
       detach_hidden: no gradient from one iteration to the one before (the official
         code); the paper propagates back through time.
       initial_gain: standard deviation of a kernel is gain / sqrt(fan in). Without
@@ -181,6 +184,7 @@ class FHDR(nn.Module):
     num_iterations: int = 4
     head: str = "mu_law"
     peak: float = 64.0
+    dilations: Sequence[int] = (2, 2, 2)
     detach_hidden: bool = False
     initial_gain: float = 0.7
     zero_last_layer: bool | None = None
@@ -198,6 +202,14 @@ class FHDR(nn.Module):
                 f"num_iterations is {self.num_iterations!r}; expected an integer of at "
                 "least 1"
             )
+        # A configuration read from a file has lists.
+        self.dilations = tuple(self.dilations)
+        is_count = [type(d) is int and d > 0 for d in self.dilations]
+        if not all(is_count) or len(is_count) != _DENSE_BLOCKS:
+            raise UserError(
+                f"dilations is {self.dilations!r}; expected {_DENSE_BLOCKS} integers "
+                "of at least 1"
+            )
         for name in ("peak", "initial_gain"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 < value < math.inf:
@@ -209,7 +221,8 @@ class FHDR(nn.Module):
     @property
     def receptive_radius(self) -> int:
         """Pixels to each side of an output pixel that can change it."""
-        return _INPUT_RADIUS + self.num_iterations * _ITERATION_RADIUS + _OUTPUT_RADIUS
+        iteration = kernels.NUM_LAYERS * sum(self.dilations) + _GFF_RADIUS
+        return _INPUT_RADIUS + self.num_iterations * iteration + _OUTPUT_RADIUS
 
     def context(self, encoded: Float[Array, "b h w 3"]) -> None:
         """Returns None: a pixel needs only what is within the receptive radius."""
@@ -235,6 +248,7 @@ class FHDR(nn.Module):
             low_level,
             features,
             convolution=convolution,
+            dilations=self.dilations,
             last_kernel_init=nn.initializers.zeros if zero_last else kernel_init,
             detach_hidden=self.detach_hidden,
         )

@@ -1,0 +1,110 @@
+"""Choices of FHDR's training, each trained with one budget and scored on one protocol.
+
+Run     python benchmarks/ablation.py --manual_dir FOLDER --workdir runs/ablation
+Every row changes one thing of `configs/fhdr_release.py` and sees as many pixels. JSON
+lines and a Markdown table; a row that is there already is not repeated. The protocol is
+that of docs/training.md.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+METRICS = (
+    *("pu21_psnr", "pu21_ssim"),
+    *("log2_rmse_clipped", "log2_rmse_unclipped"),
+)
+BASE = {
+    "train.num_steps": 250,
+    "train.evaluate_every": 0,
+    "train.checkpoint_every": 0,
+    "eval.num_images": 4,
+    "optimizer.warmup_steps": 40,
+    "optimizer.ema_decay": 0.98,
+}
+ROWS = {
+    "as released": {},
+    "L1 of mu-law codes": {"loss.domain": "mu_law", "loss.error": "l1"},
+    "the same, geometric mean over images": {
+        "loss.domain": "mu_law",
+        "loss.error": "l1",
+        "loss.image_mean": "geometric",
+    },
+    "RMS of mu-law codes": {"loss.domain": "mu_law"},
+    "clipped pixels weigh 1": {"loss.clipped_weight": 1.0},
+    "clipped pixels weigh 20": {"loss.clipped_weight": 20.0},
+    "with a fifth of 1 - SSIM": {
+        "loss.domain": "mu_law",
+        "loss.structure_weight": 0.2,
+    },
+    "head mu_law": {"model.head": "mu_law"},
+    "head tanh": {"model.head": "tanh"},
+    "initial gain 1": {"model.initial_gain": 1.0},
+    "dilations 1, 2, 4": {"model.dilations": (1, 2, 4)},
+    "dilations 2, 4, 8": {"model.dilations": (2, 4, 8)},
+    "4 patches of 128 pixels": {"data.batch_size": 4, "data.patch_size": 128},
+    "learning rate 1e-3": {"optimizer.learning_rate": 1e-3},
+}
+
+
+def flags(changes: dict) -> list[str]:
+    """Returns the command line's words for changed fields."""
+    return [f"--config.{name}={value}" for name, value in changes.items()]
+
+
+def train(workdir: pathlib.Path, changes: dict, options: argparse.Namespace) -> None:
+    """Trains one row."""
+    fields = BASE | {"data.manual_dir": options.manual_dir} | changes
+    if options.data_dir:
+        fields["data.data_dir"] = options.data_dir
+    command = [sys.executable, "train.py", "--config=configs/fhdr_release.py"]
+    command += [f"--workdir={workdir}", *flags(fields)]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def score(workdir: pathlib.Path, num_images: int) -> dict[str, dict[str, float]]:
+    """Returns the means by method."""
+    command = [sys.executable, "eval.py", f"--workdir={workdir}", "--nopictures"]
+    command += [f"--num_images={num_images}", "--alignment=median"]
+    command += [f"--metrics={','.join(METRICS)}", f"--output={workdir}/scores"]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    scores = json.loads((workdir / "scores/report.json").read_text())["scores"]
+    return {
+        m: {n: cell["mean"] for n, cell in row.items()} for m, row in scores.items()
+    }
+
+
+def main() -> None:
+    """Trains and scores every row."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--manual_dir", required=True, help="HDR panoramas")
+    parser.add_argument("--data_dir", default="", help="prepared data")
+    parser.add_argument("--workdir", type=pathlib.Path, required=True)
+    parser.add_argument("--num_images", type=int, default=68)
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)
+    options = parser.parse_args()
+    table = [f"| | {' | '.join(METRICS)} |", f"|---{'|---:' * len(METRICS)}|"]
+    baseline = None
+    for name in options.rows:
+        workdir = options.workdir.absolute() / name.replace(" ", "_").replace(",", "")
+        if not (workdir / "scores/report.json").exists():
+            train(workdir, ROWS[name], options)
+        means = score(workdir, options.num_images)
+        first, *_, last = means
+        if baseline is None:
+            baseline = first
+            table.append(_row(baseline, means[baseline]))
+        print(json.dumps({"row": name} | means[last]), flush=True)
+        table.append(_row(name, means[last]))
+    print("\n".join(["", *table]))
+
+
+def _row(name: str, scores: dict[str, float]) -> str:
+    return f"| {name} | {' | '.join(f'{scores[m]:.3f}' for m in METRICS)} |"
+
+
+if __name__ == "__main__":
+    main()
