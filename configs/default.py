@@ -94,7 +94,8 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.train = ml_collections.ConfigDict()
     config.train.num_steps = 10_000
-    config.train.init_from = ""  # workdir of a run of this model or of a part of it
+    # Run, weight file or shipped name of this model, or of a part of it, to start from.
+    config.train.init_from = ""
     config.train.vgg16 = ""  # file of VGG16 weights, for SParam-Net's convolutions
     config.train.inner_crop = 0  # pixels; loss on a part of the patch; 0: on all of it
     config.train.log_every = 20  # steps
@@ -108,6 +109,7 @@ def get_config() -> ml_collections.ConfigDict:
         *("psnr_linear", "psnr_mu", "ssim_linear", "ssim_mu"),
         *("log2_rmse", "log2_rmse_clipped", "log2_rmse_unclipped"),
     )
+    config.eval.best_metric = "log2_rmse"  # of the parameters kept in best/; "": none
     config.eval.num_images = 16  # during training, spread over the split; 0: all
     config.eval.num_samples = 4  # of them on the sample sheet
     return config

@@ -1,4 +1,4 @@
-r"""The shipped FHDR weights: FHDR's layers, chosen by the ablations of docs/training.md.
+r"""The shipped FHDR weights, by the choices that docs/training.md measured.
 
 Run     python train.py --config=configs/fhdr_release.py --workdir=runs/fhdr_t1 \
           --config.data.manual_dir=FOLDER

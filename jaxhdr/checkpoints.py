@@ -58,17 +58,34 @@ def save(
     data: Any,
 ) -> None:
     """Writes a checkpoint in the background; the arguments may be reused at once."""
-    # As NumPy: for arrays of JAX, Orbax insists on the devices they were saved from.
-    params = jax.tree.map(np.asarray, params)
     manager.save(
         step,
         args=ocp.args.Composite(
-            params=ocp.args.StandardSave(params),
+            **_trained_args(params, config),
             train_state=ocp.args.StandardSave(train_state),
-            config=ocp.args.JsonSave(dict(config)),
             data=ocp.args.JsonSave(data),
         ),
     )
+
+
+def save_trained(
+    workdir: str | os.PathLike, step: int, *, params: Any, config: Mapping[str, Any]
+) -> None:
+    """Writes what `load_trained` reads, in place of an older step of this folder."""
+    with open_manager(workdir, max_to_keep=1) as manager:
+        # A run that was killed and repeats its steps finds its later ones here.
+        if (manager.latest_step() or 0) < step:
+            args = ocp.args.Composite(**_trained_args(params, config))
+            manager.save(step, args=args)
+
+
+def _trained_args(params: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    # As NumPy: for arrays of JAX, Orbax insists on the devices they were saved from.
+    params = jax.tree.map(np.asarray, params)
+    return {
+        "params": ocp.args.StandardSave(params),
+        "config": ocp.args.JsonSave(dict(config)),
+    }
 
 
 def restore_latest(manager: ocp.CheckpointManager, train_state: Any) -> Restored | None:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Key, PyTree
 
-from jaxhdr import checkpoints, weight_files
+from jaxhdr import pretrained, weight_files
 from jaxhdr.errors import UserError
 from jaxhdr.models import vgg
 
@@ -29,7 +29,8 @@ def initial_params(
     Args:
       key: of what is random.
       model: under the contract of `jaxhdr.models`.
-      init_from: workdir of a run of the same model, or of a part of it.
+      init_from: what the parameters of the same model, or of a part of it, are taken
+        from: the workdir of a run, a weight file or a shipped model's name.
       vgg16: file of torchvision's vgg16, for SParam-Net's convolutions but the first;
         `init_from` comes after it.
 
@@ -45,8 +46,8 @@ def initial_params(
         _check_same_shapes(wanted, convolutions, source=vgg16)
         params = _replaced(params, path, {**present, **convolutions})
     if init_from:
-        trained = checkpoints.load_trained(init_from)
-        path = _path_of(params, trained.config["model"]["name"])
+        trained = pretrained.load_params(init_from)
+        path = _path_of(params, trained.fields["name"])
         present = _at(params, path, source=init_from)
         _check_same_shapes(present, trained.params, source=init_from)
         params = _replaced(params, path, trained.params)

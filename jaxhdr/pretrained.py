@@ -74,6 +74,36 @@ def load_pretrained(source: StrPath) -> Pretrained:
     )
 
 
+class Stored(NamedTuple):
+    """What a run or a weight file holds."""
+
+    params: Mapping[str, Any]
+    """NumPy."""
+    fields: Mapping[str, Any]
+    """Of `create_model`."""
+    scale: str
+    """Unit of the model's output."""
+
+
+def load_params(source: StrPath) -> Stored:
+    """Returns the parameters that `source` names, to train on.
+
+    Args:
+      source: a shipped model's name, the workdir of a training run or a weight file.
+
+    Raises:
+      UserError: there is no such model, or it is damaged.
+    """
+    if source in shipped_names():
+        return _read_file(_WEIGHTS / f"{source}{_SUFFIX}")
+    if os.path.isfile(source):
+        return _read_file(pathlib.Path(source))
+    trained = _load_trained(source)
+    return Stored(
+        trained.params, trained.config["model"], trained_scale(trained.config)
+    )
+
+
 def export_weights(
     workdir: StrPath, path: StrPath, *, half: bool = True, step: int | None = None
 ) -> None:
@@ -155,7 +185,7 @@ def _write(
     weight_files.write_safetensors(path, arrays, metadata=metadata, float16=half)
 
 
-def _load_file(path: pathlib.Path) -> Pretrained:
+def _read_file(path: pathlib.Path) -> Stored:
     metadata = weight_files.read_metadata(path)
     params = weight_files.unflatten(weight_files.read_safetensors(path))
     try:
@@ -166,10 +196,14 @@ def _load_file(path: pathlib.Path) -> Pretrained:
             f"cannot use {path}: its header does not say which model it is for; make "
             "it with `jaxhdr convert-weights`"
         ) from None
-    scale = _checked_scale(scale, source=str(path))
-    model = _checked_model(fields, params, source=str(path))
-    label = f"{path.stem} {_digest(params)}"
-    return Pretrained(model, _on_device(params), label, scale)
+    return Stored(params, fields, _checked_scale(scale, source=str(path)))
+
+
+def _load_file(path: pathlib.Path) -> Pretrained:
+    stored = _read_file(path)
+    model = _checked_model(stored.fields, stored.params, source=str(path))
+    label = f"{path.stem} {_digest(stored.params)}"
+    return Pretrained(model, _on_device(stored.params), label, stored.scale)
 
 
 def _load_run(workdir: StrPath) -> Pretrained:

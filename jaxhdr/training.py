@@ -33,11 +33,13 @@ from jaxhdr import (
     train_step,
 )
 from jaxhdr.errors import UserError
-from jaxhdr.metrics import select
+from jaxhdr.metrics import Metric, select
 from jaxhdr.models import create_model
 
 # Model options that change how, not what, it computes.
 _SAME_RESULT = {"loop", "remat", "dtype"}
+
+_BEST = "best"
 
 
 def train_and_evaluate(config: Any, workdir: pathlib.Path) -> train_step.TrainState:
@@ -45,7 +47,8 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> train_step.TrainSt
 
     Args:
       config: the fields of `configs/default.py`.
-      workdir: gets `checkpoints/`, `log.jsonl`, TensorBoard events, sample sheets.
+      workdir: gets `checkpoints/`, `log.jsonl`, TensorBoard events, sample sheets, and
+        `best/`, a folder like this with the parameters that validated best.
 
     Raises:
       UserError: the config or the data are wrong.
@@ -64,6 +67,7 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> train_step.TrainSt
         **_step_options(config),
     )
     evaluator = _create_evaluator(config, model)
+    best = _best_metric(config)
     with (
         contextlib.closing(_open_batches(config)) as batches,
         checkpoints.open_manager(
@@ -94,7 +98,19 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> train_step.TrainSt
             if _is_due(number, config.train.log_every) or last:
                 log.write(number, _finite(terms, number), images=len(batch["hdr"]))
             if _is_due(number, config.train.evaluate_every) or last:
-                evaluator(state.ema_params, number, log)
+                method = evaluator(state.ema_params, number, log)
+                if best is not None and run_log.is_best(
+                    workdir,
+                    best.name,
+                    method=method,
+                    higher_is_better=best.higher_is_better,
+                ):
+                    checkpoints.save_trained(
+                        workdir / _BEST,
+                        number,
+                        params=state.ema_params,
+                        config=config.to_dict(),
+                    )
             if _is_due(number, config.train.checkpoint_every) or last:
                 _finite(terms, number)
                 checkpoints.save(
@@ -182,11 +198,27 @@ def _open_batches(config: Any) -> Any:
     )
 
 
+def _best_metric(config: Any) -> Metric | None:
+    """Returns the score that says which parameters are the best, if one is wanted."""
+    name = config.eval.best_metric
+    if not name:
+        return None
+    if name not in config.eval.metrics:
+        raise UserError(
+            f"eval.best_metric is {name!r}; expected one of eval.metrics, "
+            f"{tuple(config.eval.metrics)}, or '' to keep the last parameters only"
+        )
+    return select([name])[0]
+
+
 def _create_evaluator(config: Any, model: nn.Module) -> Any:
-    """Returns evaluator(params, step, log): scores and a sample sheet into the log."""
+    """Returns evaluator(params, step, log): scores and a sample sheet into the log.
+
+    It returns the name of the last stage, the answer, among the scores.
+    """
     metrics = select(config.eval.metrics)
 
-    def evaluator(params: PyTree, step: int, log: run_log.RunLog) -> None:
+    def evaluator(params: PyTree, step: int, log: run_log.RunLog) -> str:
         predict = evaluation.predictor(model, params, scale=config.loss.scale)
         images = examples.from_config(
             config.to_dict(), num_images=config.eval.num_images or None
@@ -207,6 +239,7 @@ def _create_evaluator(config: Any, model: nn.Module) -> Any:
             },
         )
         log.write_sheet(step, previews.sample_sheet(shown))
+        return list(means)[-1]
 
     return evaluator
 

@@ -57,7 +57,7 @@ ALLOWED = {
         *("reports", "row_log", "run_log", "thumbnails"),
     },
     "crops": {"camera"},
-    "initialisation": {"checkpoints", "models", "weight_files"},
+    "initialisation": {"models", "pretrained", "weight_files"},
     "train_step": {"camera", "crops", "losses", "scales"},
     "training": {
         *("camera", "checkpoints", "crops", "data", "evaluation", "examples"),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxhdr import checkpoints, weight_files
+from jaxhdr import checkpoints, pretrained, weight_files
 from jaxhdr.errors import UserError
 from jaxhdr.initialisation import initial_params
 from jaxhdr.models import create_model
@@ -41,6 +41,22 @@ def test_the_whole_is_taken_from_a_run_of_the_same_model(tmp_path):
     assert_equal(
         initial_params(jax.random.key(0), model, init_from=str(tmp_path)), expected
     )
+
+
+def test_parameters_are_taken_from_a_weight_file_or_a_shipped_model(tmp_path):
+    expected = random_run(tmp_path / "run", "fhdr", num_iterations=1)
+    path = tmp_path / "fhdr.safetensors"
+    pretrained.export_weights(tmp_path / "run", path, half=False)
+    model = create_model("fhdr", num_iterations=2)
+    assert_equal(
+        initial_params(jax.random.key(0), model, init_from=str(path)), expected
+    )
+    shipped = pretrained.load_pretrained("fhdr").params
+    assert_equal(
+        initial_params(jax.random.key(0), model, init_from="fhdr"), dict(shipped)
+    )
+    with pytest.raises(UserError, match="holds no checkpoints"):
+        initial_params(jax.random.key(0), model, init_from=str(tmp_path / "none"))
 
 
 def test_a_part_is_taken_from_a_run_of_that_part(tmp_path):

@@ -207,6 +207,31 @@ def test_a_run_logs_evaluates_and_saves(finished_run):
     assert list((workdir / "tensorboard").glob("events*"))
 
 
+def test_the_parameters_that_validated_best_are_kept(tmp_path, synthetic_small):
+    """A rate that ruins what it touches after the first step."""
+    config = small_runs.config(
+        synthetic_small,
+        train__num_steps=4,
+        train__evaluate_every=1,
+        optimizer__learning_rate=0.03,
+        optimizer__ema_decay=0.0,
+    )
+    training.train_and_evaluate(config, tmp_path)
+    name = f"validation/stage 1/{config.eval.best_metric}"
+    scores = {row["step"]: row[name] for row in log_of(tmp_path) if name in row}
+    assert sorted(scores) == [1, 2, 3, 4]
+    best = min(scores, key=scores.__getitem__)
+    assert checkpoints.load_trained(tmp_path / "best").step == best
+    assert checkpoints.load_trained(tmp_path).step == 4
+
+
+def test_a_best_metric_that_is_not_computed_is_refused(tmp_path, synthetic_small):
+    config = small_runs.config(synthetic_small)
+    config.eval.best_metric = "hdr_vdp2_q"
+    with pytest.raises(UserError, match=r"best_metric is 'hdr_vdp2_q'.*log2_rmse"):
+        training.train_and_evaluate(config, tmp_path)
+
+
 def test_another_model_in_the_same_workdir_is_refused(finished_run):
     workdir, config, _ = finished_run
     other = config.copy_and_resolve_references()
