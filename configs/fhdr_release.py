@@ -1,27 +1,54 @@
 r"""The shipped FHDR weights, by the choices that docs/training.md measured.
 
-Run     python train.py --config=configs/fhdr_release.py --workdir=runs/fhdr_t1 \
+Run     python train.py --config=configs/fhdr_release.py --workdir=runs/fhdr_1 \
           --config.data.manual_dir=FOLDER
-Config argument: T, the number of iterations; 1 by default. Longer recurrences start
-from shorter ones: `fhdr_release.py:2` with --config.train.init_from=runs/fhdr_t1.
+Config argument: T, the number of iterations: 1 (default), then 2 and 4, each from the
+best parameters of the one before: `--config=configs/fhdr_release.py:2
+--config.train.init_from=runs/fhdr_1/best`.
 """
 
 import ml_collections
 
 from configs import fhdr
 
+# By T: steps, patches a step, their side, learning rate. An iteration sees 25 pixels
+# more to each side, so patches grow.
+_SCHEDULE = {
+    1: (4_000, 16, 64, 4e-4),
+    2: (1_500, 8, 96, 2e-4),
+    4: (1_200, 8, 96, 1e-4),
+}
+
 
 def get_config(argument: str = "1") -> ml_collections.ConfigDict:
-    """Returns the configuration for T iterations."""
+    """Returns the configuration for T iterations.
+
+    Raises:
+      ValueError: T is another number.
+    """
+    if argument not in map(str, _SCHEDULE):
+        raise ValueError(f"T is {argument!r}; expected one of {list(_SCHEDULE)}")
     config = fhdr.get_config("hdr_images")
     config.model.num_iterations = int(argument)
     config.model.dtype = "bfloat16"
+    (
+        config.train.num_steps,
+        config.data.batch_size,
+        config.data.patch_size,
+        config.optimizer.learning_rate,
+    ) = _SCHEDULE[int(argument)]
     config.camera.clipped_fraction = (0.0, 0.2)
     config.camera.jpeg_quality = (70.0, 100.0)
     config.camera.color_cast = 0.25
     config.loss.domain = "stops"
     config.loss.error = "rms"
     config.loss.clipped_weight = 5.0
-    config.optimizer.learning_rate = 4e-4
-    config.optimizer.ema_decay = 0.99
+    config.optimizer.ema_decay = 0.995
+    config.train.evaluate_every = 250
+    config.train.checkpoint_every = 100
+    config.eval.metrics = (
+        *("psnr_mu", "pu21_psnr"),
+        *("log2_rmse", "log2_rmse_clipped", "log2_rmse_unclipped"),
+    )
+    config.eval.num_images = 34  # two of each panorama that we validate on
     return config

@@ -26,7 +26,7 @@ ARGUMENTS = {
         "official,hdr_images",
         "default,synthetic_small",
     ],
-    "fhdr_release": [None, "1", "4"],
+    "fhdr_release": [None, "1", "2", "4"],
     "sparam": [None, "synthetic", "paper,hdr_images", "compact,synthetic_small"],
     "sparam_lstm": [None, "synthetic", "paper,hdr_images", "compact,synthetic_small"],
 }
