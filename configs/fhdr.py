@@ -26,6 +26,7 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
         "num_iterations": 4,
         "head": "residual",
         "peak": config.loss.get_ref("peak"),
+        "keep_white": True,
         "dilations": (2, 2, 2),
         "detach_hidden": False,
         "initial_gain": 0.7,
@@ -45,6 +46,7 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
 def _as_published(config: ml_collections.ConfigDict, *, official: bool) -> None:
     """Section II-D and II-E of the paper; `official` follows the released code."""
     config.model.head = "tanh"
+    config.model.keep_white = False
     config.model.detach_hidden = official
     config.loss.clipped_weight = 1.0
     config.loss.perceptual_weight = 10.0 if official else 0.1

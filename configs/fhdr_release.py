@@ -14,9 +14,9 @@ from configs import fhdr
 # By T: steps, patches a step, their side, learning rate. An iteration sees 25 pixels
 # more to each side, so patches grow.
 _SCHEDULE = {
-    1: (4_000, 16, 64, 4e-4),
-    2: (1_500, 8, 96, 2e-4),
-    4: (1_200, 8, 96, 1e-4),
+    1: (2_800, 16, 64, 4e-4),
+    2: (1_000, 8, 96, 2e-4),
+    4: (1_000, 8, 96, 1.5e-4),
 }
 
 

@@ -125,3 +125,12 @@ def test_pq_codes_are_those_of_the_standard():
     assert codes[-1] == 1 and 0 < codes[0] < 1e-6
     np.testing.assert_allclose(color.pq_light(codes), light, rtol=1e-9)
     assert color.pq_light(np.zeros(1)) == 0
+
+
+def test_clipped_channels_are_at_least_white_and_learn_as_if_they_were_not():
+    encoded = jnp.array([1.0, 1.0, 254 / 255]).reshape(1, 1, 1, 3)
+    hdr = jnp.array([0.2, 5.0, 0.3]).reshape(1, 1, 1, 1, 3)
+    found = color.at_least_white(hdr, encoded)
+    np.testing.assert_allclose(found.ravel(), [1.0, 5.0, 0.3], rtol=1e-6)
+    gradient = jax.grad(lambda hdr: color.at_least_white(hdr, encoded).sum())(hdr)
+    np.testing.assert_array_equal(gradient, 1.0)

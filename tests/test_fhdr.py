@@ -240,6 +240,24 @@ def test_the_receptive_radius_is_exact(fields, expected, axis):
     )
 
 
+def test_what_the_photograph_clips_is_at_least_white():
+    encoded = photographs(1, 12, 12)
+    encoded[:, 3:9, 3:9, 0] = 1.0
+    dim = jax.tree.map(lambda leaf: -abs(leaf), PARAMS)
+    free, kept = (
+        apply(
+            FHDR(num_iterations=1, head="residual", keep_white=keep),
+            encoded,
+            params=dim,
+        )
+        for keep in (False, True)
+    )
+    clipped = np.broadcast_to(encoded == 1, kept.shape)
+    assert (free[clipped] < 1).any()
+    assert (kept[clipped] >= 1).all()
+    np.testing.assert_array_equal(kept[~clipped], free[~clipped])
+
+
 def test_pixels_beyond_the_receptive_radius_change_nothing():
     model = FHDR(num_iterations=1)
     radius = model.receptive_radius

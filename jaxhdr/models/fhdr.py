@@ -163,6 +163,8 @@ class FHDR(nn.Module):
         `residual`: as `mu_law`, added to the code of the sRGB-decoded input, so
         training starts at the linearised photograph.
       peak: the largest radiance that can be returned, in units of `ldr_white`.
+      keep_white: whether channels that the photograph clips are at least white; only in
+        scale `ldr_white`.
       dilations: of each dense block; the official code has 2 everywhere, the paper says
         only "dilated".
       detach_hidden: no gradient from one iteration to the one before (the official
@@ -184,6 +186,7 @@ class FHDR(nn.Module):
     num_iterations: int = 4
     head: str = "mu_law"
     peak: float = 64.0
+    keep_white: bool = False
     dilations: Sequence[int] = (2, 2, 2)
     detach_hidden: bool = False
     initial_gain: float = 0.7
@@ -252,7 +255,8 @@ class FHDR(nn.Module):
             last_kernel_init=nn.initializers.zeros if zero_last else kernel_init,
             detach_hidden=self.detach_hidden,
         )
-        return self._to_radiance(outputs, encoded)
+        stages = self._to_radiance(outputs, encoded)
+        return color.at_least_white(stages, encoded) if self.keep_white else stages
 
     def _iterate(
         self, low_level: Features, features: Features, **fields
