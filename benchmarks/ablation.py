@@ -27,6 +27,12 @@ BASE = {
 }
 ROWS = {
     "as released": {},
+    "geometric mean over images": {"loss.image_mean": "geometric"},
+    "RMS of unclipped and of clipped pixels": {
+        "loss.error": "split_rms",
+        "loss.image_mean": "geometric",
+        "loss.clipped_weight": 0.5,
+    },
     "L1 of mu-law codes": {"loss.domain": "mu_law", "loss.error": "l1"},
     "the same, geometric mean over images": {
         "loss.domain": "mu_law",

@@ -76,7 +76,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.clipped_weight = 1.0  # weight of clipped pixels; others have 1
     config.loss.image_mean = "arithmetic"  # over the images of a batch; or "geometric"
     config.loss.domain = "mu_law"  # what is compared; or "stops", "linear" radiance
-    config.loss.error = "l1"  # or "rms", the root of an image's mean square
+    config.loss.error = "l1"  # or "rms", "split_rms": roots of an image's mean square
     config.loss.structure_weight = 0.0  # of 1 - SSIM; the rest of 1 is that of L1
     config.loss.stage_weights = ()  # one per stage; (): equal ones
     config.loss.scale = "ldr_white"  # unit of the learned radiance; or "mean_half"

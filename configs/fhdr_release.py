@@ -15,7 +15,7 @@ from configs import fhdr
 # more to each side, so patches grow.
 _SCHEDULE = {
     1: (2_800, 16, 64, 4e-4),
-    2: (1_000, 8, 96, 2e-4),
+    2: (1_200, 8, 96, 3e-4),
     4: (1_000, 8, 96, 1.5e-4),
 }
 
@@ -41,8 +41,9 @@ def get_config(argument: str = "1") -> ml_collections.ConfigDict:
     config.camera.jpeg_quality = (70.0, 100.0)
     config.camera.color_cast = 0.25
     config.loss.domain = "stops"
-    config.loss.error = "rms"
-    config.loss.clipped_weight = 5.0
+    config.loss.error = "split_rms"
+    config.loss.clipped_weight = 0.5
+    config.loss.image_mean = "geometric"
     config.optimizer.ema_decay = 0.995
     config.train.evaluate_every = 250
     config.train.checkpoint_every = 100

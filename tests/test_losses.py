@@ -183,6 +183,32 @@ def test_the_rms_of_an_image_weighs_its_pixels_and_images_count_alike():
     np.testing.assert_allclose(got, [0.13], rtol=0.01)
 
 
+def test_the_split_rms_adds_up_the_scores_of_unclipped_and_clipped_pixels(key, hdr):
+    encoded = jnp.where(jax.random.uniform(key, hdr.shape) < 0.2, 1.0, 0.5)
+    encoded = encoded.at[1].set(0.5)  # an image where nothing clips
+    stages = jnp.minimum(hdr[None] * 1.5, _PEAK)
+    got = losses.split_rms(
+        stages, hdr, encoded, peak=_PEAK, domain="stops", clipped_weight=2.0
+    )
+    clipped = encoded.max(axis=-1, keepdims=True) == 1
+    unclipped = log2_rmse(stages[0], hdr, mask=~clipped).mean()
+    of_clipped = log2_rmse(stages[0, :1], hdr[:1], mask=clipped[:1])[0]
+    np.testing.assert_allclose(got, unclipped + 2 * of_clipped, rtol=0.02)
+
+
+def test_a_split_rms_without_clipped_pixels_or_without_others_is_finite(hdr):
+    def loss(stages, encoded):
+        options = {"peak": _PEAK, "domain": "stops", "image_mean": "geometric"}
+        return losses.split_rms(stages, hdr, encoded, **options).sum()
+
+    for code in (0.5, 1.0):
+        encoded = jnp.full_like(hdr, code)
+        value, gradient = jax.value_and_grad(loss)(hdr[None] * 1.2, encoded)
+        assert value > 0.1
+        assert jnp.isfinite(gradient).all()
+        assert jnp.abs(gradient).max() > 0
+
+
 def test_of_pixels_that_cannot_be_told_apart_the_rms_is_least_for_the_mean():
     codes = jnp.array([0.1, 0.1, 0.1, 0.7])  # mean 0.25, median 0.1
     truth = _PEAK * jnp.expm1(codes * np.log(5001.0)) / 5000

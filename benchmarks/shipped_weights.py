@@ -1,0 +1,103 @@
+"""Scores of models by kind of photograph, and what users would call a regression.
+
+Run     python -m benchmarks.shipped_weights --models fhdr --data_dir DIR
+JSON lines and Markdown tables. The images are the validation views of
+`configs/fhdr_release.py`, prepared in DIR; alignment median, white = 200 cd/m^2.
+"""
+
+import argparse
+import json
+
+import jax.numpy as jnp
+import numpy as np
+
+from configs import fhdr_release
+from jaxhdr import color, evaluation, examples
+from jaxhdr.inference import Reconstructor
+from jaxhdr.metrics import Protocol, select
+
+METRICS = (
+    *("pu21_psnr", "pu21_ssim", "hdr_vdp2_q"),
+    *("log2_rmse_clipped", "log2_rmse_unclipped", "log2_rmse"),
+)
+# What each kind of photograph changes of the camera.
+KINDS = {
+    "the training's cameras": {},
+    "plain sRGB": {"curve_shares": (1.0, 0.0, 0.0)},
+    "plain sRGB, nothing clips, no JPEG": {
+        "curve_shares": (1.0, 0.0, 0.0),
+        "clipped_fraction": (0.0, 0.0),
+        "jpeg_share": 0.0,
+    },
+    "nothing clips": {"clipped_fraction": (0.0, 0.0)},
+}
+
+
+def image_set(kind: str, options: argparse.Namespace) -> examples.ImageSet:
+    """Returns the views as cameras of a kind photograph them."""
+    config = fhdr_release.get_config()
+    config.camera.update(KINDS[kind])
+    return examples.from_config(
+        config.to_dict(), num_images=options.num_images, data_dir=options.data_dir
+    )
+
+
+def scores(kind: str, methods: dict, options: argparse.Namespace) -> dict:
+    """Returns the means by method and metric."""
+    rows = []
+    images = image_set(kind, options)
+    for evaluated in evaluation.evaluate(
+        methods,
+        images.read(()),
+        select(options.metrics),
+        protocol=Protocol(alignment="median"),
+    ):
+        rows += evaluated.rows
+    return evaluation.mean_scores(rows)
+
+
+def regressions(model: Reconstructor, options: argparse.Namespace) -> dict[str, float]:
+    """Returns shares and means over photographs, and of their grey versions."""
+    darker, lit, cast = 0, 0, []
+    for image in image_set("the training's cameras", options).read(()):
+        encoded = np.asarray(image.encoded)
+        clipped = encoded >= 1
+        darker += int((model(encoded)[clipped] < 0.999).sum())
+        lit += int(clipped.sum())
+        grey = np.repeat(
+            np.asarray(color.luminance(jnp.asarray(encoded)))[..., None], 3, -1
+        )
+        grey = (np.round(grey * 255) / 255).astype(np.float32)
+        red, green, blue = np.moveaxis(np.log2(model(grey) + 2.0**-12), -1, 0)
+        cast.append(np.abs(np.stack([red - green, blue - green])).mean())
+    return {
+        "clipped channels below white": darker / max(lit, 1),
+        "grey photographs: mean |R/G|, |B/G| in stops": float(np.mean(cast)),
+    }
+
+
+def main() -> None:
+    """Scores every model on every kind."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=["fhdr"])
+    parser.add_argument("--data_dir", help="prepared data")
+    parser.add_argument("--num_images", type=int, help="default all")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--metrics", nargs="+", default=list(METRICS))
+    options = parser.parse_args()
+    models = {name: Reconstructor(name, tile=None) for name in options.models}
+    methods = {name: evaluation.by_model(model) for name, model in models.items()}
+    for kind in options.kinds:
+        means = scores(kind, methods, options)
+        print(json.dumps({"kind": kind, "means": means}), flush=True)
+        print(f"\n| {kind} | {' | '.join(options.metrics)} |")
+        print(f"|---{'|---:' * len(options.metrics)}|")
+        for method, row in means.items():
+            cells = " | ".join(f"{row[name]:.3f}" for name in options.metrics)
+            print(f"| {method} | {cells} |", flush=True)
+    for name, model in models.items():
+        print(json.dumps({"model": name} | regressions(model, options)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
