@@ -1,0 +1,125 @@
+"""Draws the pictures of the README and of the model cards.
+
+Run     python -m docs.pictures --model fhdr --data_dir DIR --output docs
+DIR has the prepared views of `configs/fhdr_release.py`; the photographs are those of
+this package and of scikit-image (`pip install '.[test]'`). Each row is a photograph,
+its linearised pixels and the reconstruction at -3 and -6 stops, and the truth at both
+where it is known.
+"""
+
+import argparse
+import pathlib
+
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from skimage import data as photographs
+
+import jaxhdr
+from configs import fhdr_release
+from jaxhdr import color, examples, inference, previews
+
+STOPS = (-3, -6)
+SIDE = 176  # pixels of a picture, across
+GAP = 4
+CAPTION = 16
+
+# Views that the cameras of validation photograph.
+GALLERY = (
+    ("city at night", "shanghai_bund_1k", 6),
+    ("skylights", "empty_warehouse_01_1k", 4),
+    ("lamp and window", "christmas_photo_studio_07_1k", 8),
+)
+FAILURES = (
+    ("a disc of the sun", "shanghai_riverside_1k", 14),
+    ("large clipped windows", "peppermint_powerplant_1k", 9),
+    ("coloured lights", "circus_arena_1k", 4),
+    ("night", "satara_night_1k", 9),
+    ("clipped sky", "forest_slope_1k", 1),
+)
+
+Picture = np.ndarray
+Scene = tuple[str, Picture, Picture | None]
+
+
+def real() -> list[Scene]:
+    """Returns photographs that may be shown: SpaceX and NASA (public domain), CC0."""
+    sample = pathlib.Path(jaxhdr.__file__).parent / "samples/rocket.jpg"
+    return [
+        ("launch pad", jaxhdr.read_encoded(sample)[150:400, 40:415], None),
+        ("astronaut", inference.to_encoded(photographs.astronaut()), None),
+        ("coffee", inference.to_encoded(photographs.coffee()), None),
+    ]
+
+
+def simulated(views: tuple, data_dir: str) -> list[Scene]:
+    """Returns views of panoramas, as validation's cameras photograph them."""
+    config = fhdr_release.get_config().to_dict()
+    names = {f"{scene}.exr#view{number:03d}": title for title, scene, number in views}
+    found = {
+        names[image.name.split("/")[-1]]: image
+        for image in examples.from_config(config, data_dir=data_dir).read(())
+        if image.name.split("/")[-1] in names
+    }
+    return [
+        (title, np.asarray(found[title].encoded), np.asarray(found[title].hdr))
+        for title in names.values()
+    ]
+
+
+def row(scene: Scene, model: jaxhdr.Reconstructor) -> list[Picture]:
+    """Returns the pictures of a row."""
+    _, encoded, truth = scene
+    shown = [encoded, *_exposed(_linearised(encoded)), *_exposed(model(encoded))]
+    return shown + (_exposed(truth) if truth is not None else [])
+
+
+def _linearised(encoded: Picture) -> Picture:
+    return np.asarray(color.srgb_decode(jnp.asarray(encoded)))
+
+
+def _exposed(hdr: Picture) -> list[Picture]:
+    return [previews.expose(hdr, stops) for stops in STOPS]
+
+
+def sheet(scenes: list[Scene], model: jaxhdr.Reconstructor) -> Image.Image:
+    """Returns all rows on one picture with captions."""
+    methods = ("input", "reconstructed", "truth")
+    captions = ["photograph"]
+    captions += [f"{method}, {stops} EV" for method in methods for stops in STOPS]
+    rows = [row(scene, model) for scene in scenes]
+    columns = max(map(len, rows))
+    heights = [round(SIDE * each[0].shape[0] / each[0].shape[1]) for each in rows]
+    size = columns * (SIDE + GAP), CAPTION + sum(heights) + GAP * len(rows)
+    page = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(page)
+    font = ImageFont.load_default(11)
+    for column, caption in enumerate(captions[:columns]):
+        draw.text((column * (SIDE + GAP), 1), caption, "black", font)
+    top = CAPTION
+    for pictures, height in zip(rows, heights, strict=True):
+        for column, picture in enumerate(pictures):
+            codes = np.round(picture * 255).astype(np.uint8)
+            small = Image.fromarray(codes).resize((SIDE, height), Image.Resampling.BOX)
+            page.paste(small, (column * (SIDE + GAP), top))
+        top += height + GAP
+    return page
+
+
+def main() -> None:
+    """Writes the gallery and the failures of a model."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="fhdr")
+    parser.add_argument("--data_dir", required=True, help="prepared data")
+    parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("docs"))
+    options = parser.parse_args()
+    model = jaxhdr.Reconstructor(options.model)
+    scenes = real() + simulated(GALLERY, options.data_dir)
+    sheet(scenes, model).save(options.output / "gallery.jpg", quality=88)
+    failures = sheet(simulated(FAILURES, options.data_dir), model)
+    name = pathlib.Path(options.model).name
+    failures.save(options.output / f"{name}_failures.jpg", quality=85)
+
+
+if __name__ == "__main__":
+    main()
