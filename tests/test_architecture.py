@@ -130,7 +130,7 @@ PROGRAMS = {
     "train.py": {"training"},
     "eval.py": {"checkpoints", "evaluation", "examples", "metrics", "reports"},
     "configs": set(),
-    "data_builders": {"camera", "data", "image_io"},
+    "data_builders": {"atomic", "camera", "color", "image_io", "scales"},
 }
 # Theirs alone: the library takes a configuration as a mapping.
 PROGRAM_LIBRARIES = {"absl", "ml_collections", "tensorflow_datasets"}

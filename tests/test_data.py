@@ -1,3 +1,4 @@
+import concurrent.futures
 import json
 import pathlib
 import signal
@@ -8,9 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from data_builders import prepare as prepare_command
 from data_builders.synthetic_hdr import synthetic_hdr_dataset_builder as synthetic
 from jaxhdr import data, image_io
+from jaxhdr.data import __main__ as command
 from jaxhdr.errors import UserError
 
 SMALL = "synthetic_hdr/small"
@@ -223,7 +224,7 @@ def test_data_of_other_files_are_not_taken_for_these(tmp_path):
 
 
 def test_what_is_not_prepared_says_how(tmp_path):
-    with pytest.raises(UserError, match=r"python -m data_builders.prepare synthetic"):
+    with pytest.raises(UserError, match=r"python -m jaxhdr.data build synthetic"):
         data.data_source(SMALL, "train", data_dir=str(tmp_path))
 
 
@@ -235,34 +236,45 @@ def test_prepared_data_are_read_without_the_builders_code(data_dir, monkeypatch)
         data.prepare("synthetic_hdr/other", data_dir=data_dir)
 
 
-def test_the_loser_of_a_race_takes_the_winners_data(tmp_path, data_dir, monkeypatch):
-    generate = synthetic.Builder._generate_examples
+def test_of_two_builds_at_once_one_waits_and_finds_it_done(
+    tmp_path, data_dir, monkeypatch
+):
+    plan, plans = synthetic.Builder._plan, []
 
-    def generate_late(builder, split, count):
-        monkeypatch.setattr(synthetic.Builder, "_generate_examples", generate)
-        data.prepare(SMALL, data_dir=str(tmp_path))
-        yield from generate(builder, split, count)
+    def plan_slowly(builder, folder):
+        plans.append(builder)
+        time.sleep(0.5)
+        return plan(builder, folder)
 
-    monkeypatch.setattr(synthetic.Builder, "_generate_examples", generate_late)
-    data.prepare(SMALL, data_dir=str(tmp_path))
+    monkeypatch.setattr(synthetic.Builder, "_plan", plan_slowly)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        both = [
+            pool.submit(data.prepare, SMALL, data_dir=str(tmp_path), processes=1)
+            for _ in range(2)
+        ]
+        for future in both:
+            future.result()
+    assert len(plans) == 1
     assert len(data.data_source(SMALL, "train", data_dir=str(tmp_path))) == 9
     assert not list(tmp_path.rglob("incomplete*"))
 
 
-def test_a_full_disk_is_not_taken_for_a_race(tmp_path, data_dir, monkeypatch):
-    def fail(builder, split, count):
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path, data_dir, monkeypatch):
+    def fail(builder, folder):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(synthetic.Builder, "_generate_examples", fail)
+    monkeypatch.setattr(synthetic.Builder, "_plan", fail)
     with pytest.raises(OSError, match="No space left"):
         data.prepare(SMALL, data_dir=str(tmp_path))
+    assert not list(tmp_path.rglob("incomplete*"))
 
 
 @pytest.mark.slow
 def test_a_killed_build_is_not_taken_for_a_whole_one(tmp_path, data_dir):
-    command = [sys.executable, "-m", "data_builders.prepare", "synthetic_hdr"]
+    arguments = ["-m", "jaxhdr.data", "build", "synthetic_hdr"]
     process = subprocess.Popen(
-        [*command, f"--data_dir={tmp_path}"], stderr=subprocess.DEVNULL
+        [sys.executable, *arguments, f"--data_dir={tmp_path}"],
+        stderr=subprocess.DEVNULL,
     )
     while not list(tmp_path.rglob("incomplete*")) and process.poll() is None:
         time.sleep(0.05)
@@ -277,12 +289,12 @@ def test_a_killed_build_is_not_taken_for_a_whole_one(tmp_path, data_dir):
 
 
 def test_the_command_prints_one_sentence_and_exits_with_2(tmp_path, capsys):
-    assert prepare_command.main(["nothing", f"--data_dir={tmp_path}"]) == 2
+    assert command.main(["build", "nothing", f"--data_dir={tmp_path}"]) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1 and "unknown data set" in captured.err
 
 
 def test_the_command_keeps_standard_output_clean(tmp_path, data_dir, capsys):
-    assert prepare_command.main([SMALL, f"--data_dir={tmp_path}"]) == 0
+    assert command.main(["build", SMALL, f"--data_dir={tmp_path}"]) == 0
     assert capsys.readouterr().out == ""
     assert len(data.data_source(SMALL, "train", data_dir=str(tmp_path))) == 9

@@ -7,11 +7,21 @@ it needs the `train` extra, but no TensorFlow.
 """
 
 from jaxhdr.data.batches import train_batches, validation_images
-from jaxhdr.data.prepared import available, data_source, prepare
+from jaxhdr.data.prepared import (
+    BROKEN,
+    available,
+    data_source,
+    data_sources,
+    names_of,
+    prepare,
+)
 
 __all__ = [
+    "BROKEN",
     "available",
     "data_source",
+    "data_sources",
+    "names_of",
     "prepare",
     "train_batches",
     "validation_images",
