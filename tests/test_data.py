@@ -91,6 +91,90 @@ def test_a_saved_state_continues_with_the_same_batches(data_dir):
     iterator.close()
 
 
+def single_records(count=3):
+    for record in gradient_records(count):
+        yield {key: value for key, value in record.items() if key != "ldr"}
+
+
+def mixed(count, *sources, **options):
+    options = {"batch_size": 8, "patch_size": 16, "seed": 0} | options
+    iterator = data.train_batches(*sources, **options)
+    try:
+        return [next(iterator) for _ in range(count)]
+    finally:
+        iterator.close()
+
+
+def test_a_mixture_of_pairs_and_single_images_says_which_is_which():
+    batches = mixed(10, list(gradient_records()), list(single_records()))
+    shares = []
+    for batch in batches:
+        assert batch["ldr"].shape == batch["hdr"].shape
+        assert batch["ldr"].dtype == np.uint8 and batch["has_ldr"].dtype == bool
+        np.testing.assert_array_equal(
+            batch["ldr"].any(axis=(1, 2, 3)), batch["has_ldr"]
+        )
+        shares.append(batch["has_ldr"].mean())
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("weights", "share"), [((), 0.75), ((1, 1), 0.5), ((0.1, 0.9), 0.1)]
+)
+def test_weights_are_how_often_each_set_is_drawn_from(weights, share):
+    sources = list(gradient_records(9)), list(single_records(3))
+    batches = mixed(30, *sources, weights=weights)
+    found = np.mean([batch["has_ldr"] for batch in batches])
+    assert found == pytest.approx(share, abs=0.05)
+
+
+def test_a_mixture_of_one_kind_needs_no_mask():
+    for kind in (gradient_records, single_records):
+        (batch,) = mixed(1, list(kind()), list(kind(5)))
+        assert "has_ldr" not in batch
+        assert ("ldr" in batch) == (kind is gradient_records)
+
+
+@pytest.mark.parametrize("weights", [(1,), (1, 2, 3), (1, 0), (1, -1)])
+def test_weights_that_do_not_fit_are_refused(weights):
+    sources = list(gradient_records()), list(single_records())
+    with pytest.raises(UserError, match="2 positive numbers"):
+        mixed(1, *sources, weights=weights)
+
+
+def test_a_saved_state_continues_a_mixture():
+    sources = list(gradient_records(5)), list(single_records(4))
+    options = {"batch_size": 4, "patch_size": 16, "seed": 3, "weights": (1, 2)}
+    expected = mixed(9, *sources, **options)[5:]
+    iterator = data.train_batches(*sources, **options)
+    for _ in range(5):
+        next(iterator)
+    state = json.loads(json.dumps(iterator.get_state()))
+    iterator.close()
+    iterator = data.train_batches(*sources, **options)
+    iterator.set_state(state)
+    assert_same([next(iterator) for _ in range(4)], expected)
+    iterator.close()
+
+
+def test_the_records_of_a_mixture_follow_each_other_under_their_sets_names(data_dir):
+    data.prepare("synthetic_hdr/default", data_dir=data_dir)
+    name = f"{SMALL}+synthetic_hdr/default"
+    joined = data.data_source(name, "validation", data_dir=data_dir)
+    parts = data.data_sources(name, "validation", data_dir=data_dir)
+    assert len(joined) == sum(map(len, parts))
+    found = [record["name"] for record in data.validation_images(joined)]
+    assert len(set(found)) == len(joined)
+    assert found[0].startswith(f"{SMALL}/")
+    assert found[-1].startswith("synthetic_hdr/default/")
+
+
+@pytest.mark.parametrize("name", ["a+", "+", "synthetic_hdr+synthetic_hdr"])
+def test_what_is_no_mixture_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match="no mixture"):
+        data.prepare(name, data_dir=str(tmp_path))
+
+
 def test_every_epoch_sees_every_record_once_in_its_own_order_with_new_crops():
     source = list(gradient_records(12))
     batches = take(2, source, batch_size=12, bright_share=0.0)

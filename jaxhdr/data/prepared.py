@@ -127,7 +127,7 @@ def names_of(name: str) -> list[str]:
     names = name.split("+")
     if not all(names) or len(set(names)) < len(names):
         raise UserError(
-            f"the data {name!r} are no mixture; expected different names with + between."
+            f"the data {name!r} are no mixture; expected several names, + between."
         )
     return names
 
