@@ -67,7 +67,7 @@ def prepare(
             folder = str(own) if own.is_dir() else None
         builder = _builder_from_code(one, data_dir)
         if builder is None:
-            _builder_from_files(one, data_dir)
+            open_prepared(one, data_dir)
         elif builder.is_prepared():
             _check_sources(builder, folder)
         else:
@@ -158,7 +158,7 @@ def data_sources(
     """
     sources = []
     for one in names_of(name):
-        builder = _builder_from_files(one, data_dir)
+        builder = open_prepared(one, data_dir)
         try:
             sources.append(builder.as_data_source(split=split))
         except (ValueError, KeyError) as error:
@@ -232,8 +232,12 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _builder_from_files(name: str, data_dir: str | None) -> Any:
-    """Returns the builder of the newest prepared version, which needs no code."""
+def open_prepared(name: str, data_dir: str | None) -> Any:
+    """Returns the builder of the newest prepared version, which needs no code.
+
+    Raises:
+      UserError: the set is not prepared.
+    """
     root = Path(data_dir) if data_dir else Path(constants.DATA_DIR)
     folder = root.expanduser() / name
     if folder.is_dir() and not _versions(folder):
