@@ -126,5 +126,5 @@ def _write_sheet(options: argparse.Namespace, summary: "Summary") -> None:
             pictures = [previews.tone_map(record["hdr"])]
             if "ldr" in record:
                 pictures.insert(0, record["ldr"].astype("float32") / 255)
-            entries.append((f"{split.split} {record['name']}", pictures))
+            entries.append((f"{split.split}\n{record['name']}", pictures))
     image_io.write_png(options.output, previews.contact_sheet(entries))
