@@ -1,11 +1,11 @@
-"""Speed and memory of building and reading data, as JSON lines: benchmarks/data.py.
+"""Speed and memory of building and reading data, as JSON lines.
 
-    python benchmarks/data.py --manual_dir=FOLDER             builds hdr_images, then reads
+    python benchmarks/data.py --manual_dir=FOLDER             builds, then reads
     python benchmarks/data.py --name=NAME --data_dir=FOLDER   reads a prepared set
 
-Every case runs in a process of its own, so that its memory is its own. On a machine that
-others use too, compare what is done in a processor second, and its ratio to copying
-the bytes of a record: what memory allows.
+Every case runs in a process of its own, so that its memory is its own. On a machine
+that others use too, compare what is done in a processor second, and its ratio to
+copying the bytes of a record: what memory allows.
 """
 
 import argparse

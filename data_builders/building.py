@@ -80,7 +80,9 @@ class SourceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """Returns whether the prepared data came from this folder's present files."""
         return self.metadata.get("sources") == self._sources(Path(manual_dir))
 
-    def download_and_prepare(self, **options: Any) -> None:
+    def download_and_prepare(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self, **options: Any
+    ) -> None:
         """Builds the data set unless it is there; see TFDS for the options.
 
         One process at a time: others wait, and find it built.

@@ -11,6 +11,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import hashlib
+import importlib
 import itertools
 import json
 import multiprocessing
@@ -20,11 +21,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import tqdm
-from array_record.python import array_record_module
-from tensorflow_datasets.core import example_serializer
+from tensorflow_datasets.core import example_serializer, file_adapters
 
 from data_builders import records
 from jaxhdr.atomic import atomic_path
@@ -76,18 +76,20 @@ class Shard:
     def facts(self) -> dict[str, Any] | None:
         """Returns what is known of the shard, or None if it has to be written."""
         try:
-            facts = json.loads(self._facts_path.read_text())
+            facts = json.loads(self.facts_path.read_text())
         except (OSError, ValueError):
             return None
-        is_current = facts["made_of"] == self._made_of and Path(self.path).is_file()
+        is_current = facts["made_of"] == self.made_of and Path(self.path).is_file()
         return facts if is_current else None
 
     @property
-    def _facts_path(self) -> Path:
+    def facts_path(self) -> Path:
+        """The file of what is known, written after the shard."""
         return Path(f"{self.path}.json")
 
     @property
-    def _made_of(self) -> str:
+    def made_of(self) -> str:
+        """Tells the shard from one of other sources or options."""
         facts = [
             (job.name, job.make.__module__, job.make.__qualname__, job.arguments)
             for job in self.jobs
@@ -113,22 +115,20 @@ def partition(
 
 def write(shard: Shard) -> None:
     """Writes a shard, and beside it what it holds and which sources were broken."""
-    specs = records.features(paired=shard.is_paired)
-    serializer = example_serializer.ExampleSerializer(specs.get_serialized_info())
-    count = size = 0
+    sizes: list[int] = []
     problems: list[Problem] = []
     with atomic_path(shard.path) as temporary:
-        writer = array_record_module.ArrayRecordWriter(str(temporary), "group_size:1")
-        try:
-            for example in _examples(shard.jobs, problems):
-                record = serializer.serialize_example(specs.encode_example(example))
-                writer.write(record)
-                count, size = count + 1, size + len(record)
-        finally:
-            writer.close()
-    facts = {"made_of": shard._made_of, "examples": count, "bytes": size}
-    with atomic_path(shard._facts_path) as temporary:
-        temporary.write_text(json.dumps(facts | {"problems": problems}))
+        file_adapters.ArrayRecordFileAdapter.write_examples(
+            str(temporary), _serialised(shard, sizes, problems)
+        )
+    facts = {
+        "made_of": shard.made_of,
+        "examples": len(sizes),
+        "bytes": sum(sizes),
+        "problems": problems,
+    }
+    with atomic_path(shard.facts_path) as temporary:
+        temporary.write_text(json.dumps(facts))
 
 
 def write_all(shards: Sequence[Shard], *, processes: int) -> None:
@@ -151,16 +151,8 @@ def write_all_with_beam(shards: Sequence[Shard], *, runner: Any, options: Any) -
     """Writes the shards that are missing on an Apache Beam runner.
 
     All machines must see the folders of sources and of prepared data under one path.
-
-    Raises:
-      UserError: Apache Beam is not installed.
     """
-    try:
-        import apache_beam as beam
-    except ImportError as error:
-        raise UserError(
-            "a Beam runner needs Apache Beam: run pip install 'jaxhdr[beam]'."
-        ) from error
+    beam = importlib.import_module("apache_beam")
     missing = [shard for shard in shards if shard.facts() is None]
     if not missing:
         return
@@ -173,11 +165,20 @@ def write_all_with_beam(shards: Sequence[Shard], *, runner: Any, options: Any) -
         )
 
 
-def _examples(jobs: Iterable[Job], problems: list[Problem]) -> Iterator[Example]:
-    for job in jobs:
+def _serialised(
+    shard: Shard, sizes: list[int], problems: list[Problem]
+) -> Iterator[tuple[int, bytes]]:
+    """Yields number and bytes of each example; adds to `sizes` and `problems`."""
+    specs = records.features(paired=shard.is_paired)
+    serializer = example_serializer.ExampleSerializer(
+        cast(Any, specs.get_serialized_info())
+    )
+    for job in shard.jobs:
         try:
             for _, example in job.make(*job.arguments):
-                yield example
+                serialised = serializer.serialize_example(specs.encode_example(example))
+                yield len(sizes), serialised
+                sizes.append(len(serialised))
         except UserError as error:
             problems.append(Problem(job.name, str(error)))
 

@@ -63,7 +63,7 @@ def train_batches(
     patches = [
         grain.MapDataset.source(source)[shard_index::num_shards]
         # Two sets of one length would otherwise be read in one order.
-        .seed(seed if number == 0 else [seed, number])
+        .seed(seed + number)
         .shuffle()
         .repeat(None)
         .random_map(crop)
@@ -110,7 +110,7 @@ class _RandomPatch:
                 int(rng.integers(0, side - size + 1)) for side in hdr.shape[:2]
             )
         step = -1 if rng.random() < 0.5 else 1
-        patch = {
+        patch: dict[str, Any] = {
             key: np.ascontiguousarray(
                 record[key][row : row + size, column : column + size][:, ::step]
             )

@@ -95,12 +95,12 @@ def _build(
 
 def _beam_options(text: str) -> Any:
     try:
-        from apache_beam.options.pipeline_options import PipelineOptions
+        beam = importlib.import_module("apache_beam.options.pipeline_options")
     except ImportError as error:
         raise UserError(
             "a Beam runner needs Apache Beam: run pip install 'jaxhdr[beam]'."
         ) from error
-    return PipelineOptions(flags=[f"--{part}" for part in text.split(",") if part])
+    return beam.PipelineOptions(flags=[f"--{part}" for part in text.split(",") if part])
 
 
 def _count(processes: int | None) -> int:
@@ -177,11 +177,9 @@ class _Joined(Sequence[Record]):
     def __len__(self) -> int:
         return sum(map(len, self._sources.values()))
 
-    def __getitem__(self, index):
-        if not 0 <= index < len(self):
-            raise IndexError(index)
+    def __getitem__(self, index: Any) -> Any:
         for name, source in self._sources.items():
-            if index < len(source):
+            if 0 <= index < len(source):
                 record = dict(source[index])
                 return record | {"name": f"{name}/{record['name'].decode()}".encode()}
             index -= len(source)
