@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from data_builders import readings, records, splits
+from data_builders import readings, splits
 from data_builders.building import Plan, SourceBuilder
 from data_builders.shards import Example, Job, Problem
 from data_builders.source_files import SourceFile, fingerprint, list_files
@@ -98,27 +98,23 @@ def read_pair(group: Group) -> Iterator[tuple[str, Example]]:
     yield group.name, readings.pair(hdr, ldr, name=group.name, scene=group.scene)
 
 
-def read_single(group: Group) -> Iterator[tuple[str, Example]]:
-    """Yields the record of an HDR image alone."""
-    hdr = readings.read_radiance(group.file(HDR))
-    yield group.name, records.record(hdr, name=group.name, scene=group.scene)
-
-
 class PublishedBuilder(SourceBuilder, skip_registration=True):
     """Builder of a published set, given its description and how files are grouped.
 
     Attributes:
       data_set: the description.
-      read: yields the records of a complete group.
     """
 
     data_set: DataSet
     is_paired = True
-    read = staticmethod(read_pair)
 
     def _groups(self, files: Sequence[SourceFile]) -> Iterable[Group | Problem]:
         """Returns what the files make, incomplete groups and problems included."""
         raise NotImplementedError
+
+    def _reader(self) -> Callable[[Group], Iterator[tuple[str, Example]]]:
+        """Returns the function of a module that yields the records of a group."""
+        return read_pair
 
     def _plan(self, folder: Path) -> Plan:
         files = list_files(folder)
@@ -129,7 +125,7 @@ class PublishedBuilder(SourceBuilder, skip_registration=True):
             if problem is not None:
                 problems.append(problem)
             elif isinstance(group, Group):
-                job = Job(group.name, self.read, (group,))
+                job = Job(group.name, self._reader(), (group,))
                 jobs.setdefault(group.split, []).append(job)
         if not jobs and not problems:
             raise missing(self.name, self.data_set, folder)

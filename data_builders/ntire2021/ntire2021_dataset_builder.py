@@ -65,7 +65,6 @@ class Builder(published.PublishedBuilder):
         published={"train+validation": 1494},
     )
     MANUAL_DOWNLOAD_INSTRUCTIONS = published.instructions(data_set)
-    read = staticmethod(_read)
 
     def _groups(self, files: Sequence[SourceFile]) -> Iterable[published.Group]:
         roles = {
@@ -82,3 +81,6 @@ class Builder(published.PublishedBuilder):
                 split="validation" if number >= first_held_out else "train",
                 files={role: found.get(key) for role, found in roles.items()},
             )
+
+    def _reader(self):
+        return _read

@@ -87,7 +87,6 @@ class Builder(published.PublishedBuilder):
         published={},
     )
     MANUAL_DOWNLOAD_INSTRUCTIONS = published.instructions(data_set)
-    read = staticmethod(_read)
 
     def _groups(self, files: Sequence[SourceFile]) -> Iterable[published.Group]:
         exposures = match(
@@ -108,6 +107,9 @@ class Builder(published.PublishedBuilder):
                 split="test" if side == "test" else side_of(scene),
                 files=stack | ({published.HDR: truth} if truth else {}),
             )
+
+    def _reader(self):
+        return _read
 
 
 def _role(stops: int) -> str:
