@@ -139,7 +139,7 @@ class SourceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         named = "\n".join(f"  {p.name}: {p.reason}" for p in problems[:_MOST_NAMED])
         more = len(problems) - _MOST_NAMED
         named += f"\n  and {more} more" if more > 0 else ""
-        text = f"{len(problems)} of the sources of {self.name} are broken:\n{named}"
+        text = f"broken sources of {self.name}: {len(problems)}\n{named}"
         if self.broken == "refuse":
             raise UserError(
                 f"{text}\nMend them, or leave them out with --broken=skip; what is "

@@ -93,7 +93,7 @@ def _lines(split: "SplitSummary") -> list[str]:
         f"{low}" if low == high else f"{low} to {high}"
         for low, high in (split.heights, split.widths)
     )
-    part = f" (of {split.looked_at} looked at)"
+    part = f" in the {split.looked_at} images looked at"
     part = part if split.looked_at < split.records else ""
     rows = [
         ("images", f"{split.records}, {split.bytes / 2**20:.1f} MiB"),

@@ -135,21 +135,17 @@ def contact_sheet(
     """
     if not entries:
         raise UserError("a contact sheet needs at least one image; got none")
-    small = [
-        (name, [shrink(picture, _CONTACT_SIDE) for picture in pictures])
-        for name, pictures in entries
-    ]
-    cells = [
-        _join([_label_bar([name], _CONTACT_SIDE * len(pictures)), row], axis=0)
-        for name, pictures in small
-        for row in [_join([_square(picture) for picture in pictures], axis=1)]
-    ]
+    cells = []
+    for name, pictures in entries:
+        row = _join([_square(picture) for picture in pictures], axis=1)
+        cells.append(_join([_label_bar([name], row.shape[1]), row], axis=0))
     return _grid(cells, columns)
 
 
 def _square(picture: AnySize) -> AnySize:
-    missing = [(0, _CONTACT_SIDE - length) for length in picture.shape[:2]]
-    return np.pad(picture, (*missing, (0, 0)), constant_values=_BACKGROUND)
+    small = shrink(picture, _CONTACT_SIDE)
+    missing = [(0, _CONTACT_SIDE - length) for length in small.shape[:2]]
+    return np.pad(small, (*missing, (0, 0)), constant_values=_BACKGROUND)
 
 
 def _grid(cells: list[AnySize], columns: int) -> AnySize:

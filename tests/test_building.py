@@ -141,7 +141,7 @@ def test_broken_sources_are_all_named_and_those_mended_are_read_again(
     for number in (2, 5):
         (copy / f"series{number}_x.exr").write_bytes(b"no image")
     with pytest.raises(
-        UserError, match=r"2 of the sources(.|\n)*series2(.|\n)*series5"
+        UserError, match=r"broken sources of hdr_images: 2(.|\n)*series2(.|\n)*series5"
     ):
         build(copy, tmp_path / "data")
     for number in (2, 5):

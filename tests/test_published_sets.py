@@ -301,7 +301,9 @@ def test_a_broken_file_is_named_and_refused_or_skipped(tmp_path, kind, capsys):
     spoil, message = SPOILS[kind]
     si_hdr(tmp_path / "files")
     spoil(tmp_path / "files")
-    with pytest.raises(UserError, match=rf"1 of the sources(.|\n)*001.*{message}"):
+    with pytest.raises(
+        UserError, match=rf"broken sources of si_hdr: 1(.|\n)*001.*{message}"
+    ):
         build("si_hdr", tmp_path / "files", tmp_path / "data")
     assert not list((tmp_path / "data").rglob("*.array_record*"))
     records = build("si_hdr", tmp_path / "files", tmp_path / "data", broken="skip")

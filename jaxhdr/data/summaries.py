@@ -127,7 +127,7 @@ def _image(record: Mapping[str, Any]) -> tuple[float, ...]:
     if "ldr" in record:
         clipped = (record["ldr"].max(axis=-1) >= _CLIPPED_CODE).mean()
         above = (brightest > 1).mean()
-    return (*brightest.shape, span, peak, clipped, above)
+    return tuple(map(float, (*brightest.shape, span, peak, clipped, above)))
 
 
 def _quartiles(values: Float[np.ndarray, " n"]) -> tuple[float, float, float]:
