@@ -9,28 +9,64 @@ from collections.abc import Mapping, Sequence
 
 import ml_collections
 
-# Names of data sets in config arguments.
-DATA: Mapping[str, str] = {
-    "synthetic": "synthetic_hdr",
-    "synthetic_small": "synthetic_hdr/small",
-    "hdr_images": "hdr_images/panorama_views",
+# Names of data sets in config arguments: where training data come from, and where
+# validation data do if from elsewhere. Sets with `test` alone are for eval.py.
+_TEST = {"validation_split": "test"}
+DATA: Mapping[str, Mapping[str, str]] = {
+    "synthetic": {"name": "synthetic_hdr"},
+    "synthetic_small": {"name": "synthetic_hdr/small"},
+    "hdr_images": {"name": "hdr_images/panorama_views"},
+    "curated": {"name": "curated", **_TEST},
+    "city_scene": {"name": "city_scene"},
+    "fairchild": {"name": "fairchild"},
+    "hdr_eye": {"name": "hdr_eye", **_TEST},
+    "hdr_real": {"name": "hdr_real"},
+    "ldr_hdr_pair": {"name": "ldr_hdr_pair"},
+    "ntire2021": {"name": "ntire2021"},
+    "si_hdr": {"name": "si_hdr", **_TEST},
+    "vds": {"name": "vds"},
+    # Oh et al. (2022), section 3.1: 10,236 pairs to train on and 946 to test on.
+    "oh2021": {
+        "name": "hdr_real+ldr_hdr_pair",
+        "train_split": "train+validation",
+        "validation_name": "ldr_hdr_pair+hdr_eye",
+        "validation_split": "test",
+    },
 }
 
 
-def parse_argument(argument: str, presets: Sequence[str]) -> tuple[str, str]:
-    """Returns preset and data set of `[PRESET,]DATA`; the first preset is the default.
+def parse_argument(
+    argument: str,
+    presets: Sequence[str],
+    *,
+    published: Mapping[str, str] | None = None,
+) -> tuple[str, dict[str, str]]:
+    """Returns preset and data fields of `[PRESET,]DATA`, DATA several with + between.
+
+    The first preset is the default; a preset in `published` may stand alone, for the
+    data named there.
 
     Raises:
-      ValueError: there is no such preset or data set.
+      ValueError: there is no such preset or data set, or sets do not go together.
     """
+    if argument in (published or {}):
+        argument = f"{argument},{published[argument]}"
     *given, data = argument.split(",")
     preset = ",".join(given) or presets[0]
-    if preset not in presets or data not in DATA:
+    names = data.split("+")
+    if preset not in presets or not set(names) <= DATA.keys():
         raise ValueError(
             f"unknown config argument {argument!r}; expected [PRESET,]DATA with PRESET "
-            f"in {tuple(presets)} and DATA in {tuple(DATA)}"
+            f"in {tuple(presets)} and DATA in {tuple(DATA)}, several with + between"
         )
-    return preset, DATA[data]
+    if len(names) == 1:
+        return preset, dict(DATA[data])
+    if any(DATA[name].keys() != {"name"} for name in names):
+        raise ValueError(
+            f"config argument {argument!r} mixes a set that has no split `validation`; "
+            "set data.name and data.validation_name yourself"
+        )
+    return preset, {"name": "+".join(DATA[name]["name"] for name in names)}
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -42,9 +78,14 @@ def get_config() -> ml_collections.ConfigDict:
     config.model = ml_collections.ConfigDict({"name": "fhdr"}, type_safe=False)
 
     config.data = ml_collections.ConfigDict()
-    config.data.name = "synthetic_hdr"  # TFDS builder, or builder/config
+    # TFDS builder, or builder/config; a mixture of several with + between
+    config.data.name = "synthetic_hdr"
+    config.data.weights = ()  # of a mixture's sets; (): their numbers of records
+    config.data.validation_name = ""  # "": the same as name
     config.data.data_dir = ""  # where prepared data are; "": TFDS' own default
-    config.data.manual_dir = ""  # your files, for builders that read a folder
+    # Your files, for builders that read a folder; of a mixture, the folder that has a
+    # folder of each builder's name.
+    config.data.manual_dir = ""
     config.data.train_split = "train"
     config.data.validation_split = "validation"
     config.data.batch_size = 16  # patches a step, over all devices

@@ -5,8 +5,9 @@ Presets
   paper     betas 0.5 and 0.999, lambda 0.1, gradient through time, tanh head
   official  betas 0.9 and 0.999, weight 10, hidden states detached, tanh head
   default   mu-law residual head and clipped pixels weighted; needs no VGG19 file
-Config argument: `[PRESET,]DATA`, where DATA is `synthetic`, `synthetic_small` or
-`hdr_images` (your folder of .hdr or .exr panoramas: --config.data.manual_dir=...).
+Config argument: `[PRESET,]DATA`, where DATA is `synthetic`, `synthetic_small`,
+`hdr_images` (your folder of .hdr or .exr panoramas: --config.data.manual_dir=...), a
+published set that you downloaded, or several with + between; see configs/default.py.
 """
 
 import ml_collections
@@ -20,7 +21,7 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
     """Returns the configuration for `[PRESET,]DATA`."""
     preset, data = default.parse_argument(argument, _PRESETS)
     config = default.get_config()
-    config.data.name = data
+    config.data.update(data)
     config.model = {
         "name": "fhdr",
         "num_iterations": 4,

@@ -6,8 +6,8 @@ Presets
            Adam 7e-5, batch 4; --config.train.vgg16=FILE starts from ImageNet
   compact  a network of half a million parameters, trained in scale ldr_white on mu-law
            codes: for a CPU
-Config argument: `[PRESET,]DATA`, as in configs/fhdr.py. Stage 2 is
-configs/sparam_lstm.py.
+Config argument: `[PRESET,]DATA`, as in configs/fhdr.py; `paper` alone trains on the
+published data, HDR-Real and LDR-HDR pair. Stage 2 is configs/sparam_lstm.py.
 """
 
 import ml_collections
@@ -22,9 +22,11 @@ _PAPER_STEPS = 50 * 10_236 // 4
 
 def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
     """Returns the configuration for `[PRESET,]DATA`."""
-    preset, data = default.parse_argument(argument, PRESETS)
+    preset, data = default.parse_argument(
+        argument, PRESETS, published={"paper": "oh2021"}
+    )
     config = default.get_config()
-    config.data.name = data
+    config.data.update(data)
     config.data.patch_size = 256
     config.model = {
         "name": "sparam",

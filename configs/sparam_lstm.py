@@ -4,7 +4,8 @@ Run     python train.py --config=configs/sparam_lstm.py:hdr_images \
           --workdir=runs/sparam_lstm --config.train.init_from=runs/sparam
 Presets as in configs/sparam.py, whose run `init_from` names. `compact` computes
 ConvLSTM-Net on a part of each image, and curve and regions from all of it.
-Config argument: `[PRESET,]DATA`, as in configs/fhdr.py.
+Config argument: `[PRESET,]DATA`, as in configs/fhdr.py; `paper` alone trains on the
+published data, HDR-Real and LDR-HDR pair.
 """
 
 import ml_collections

@@ -12,7 +12,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import jaxhdr
-from jaxhdr import cli_arguments, cli_compare, cli_convert, cli_inspect, cli_plan
+from jaxhdr import (
+    cli_arguments,
+    cli_compare,
+    cli_convert,
+    cli_data,
+    cli_inspect,
+    cli_plan,
+)
 from jaxhdr.errors import UserError
 
 _FAILED: Final = 2
@@ -23,6 +30,7 @@ _PREVIEW_SIDE: Final = 2048
 _COMMANDS: Final = {
     cli_compare.NAME: cli_compare.run,
     cli_convert.NAME: cli_convert.run,
+    cli_data.NAME: cli_data.run,
     cli_inspect.NAME: cli_inspect.run,
 }
 _EPILOG: Final = f"""\
@@ -37,6 +45,7 @@ examples:
 what a model saw and did: jaxhdr {cli_inspect.NAME} --help
 how good an estimate is: jaxhdr {cli_compare.NAME} --help
 weights of your own: jaxhdr {cli_convert.NAME} --help
+a prepared data set: jaxhdr {cli_data.NAME} --help
 """
 
 

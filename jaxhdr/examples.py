@@ -66,10 +66,11 @@ def from_config(
     num_images: int | None = None,
     data_dir: str | None = None,
 ) -> ImageSet:
-    """Returns the validation images of a configuration, photographed by its camera.
+    """Returns the validation images of a configuration with their photographs.
 
-    A photograph depends on the image, its name, the camera and `eval.seed` only: it
-    is the same for every model, and whichever other images are evaluated.
+    Images that come without one are photographed by the configuration's camera; that
+    depends on the image, its name, the camera and `eval.seed` only: it is the same for
+    every model, and whichever other images are evaluated.
 
     Args:
       config: the sections `data`, `camera`, `eval` and `camera_curves` of
@@ -81,22 +82,24 @@ def from_config(
       UserError: the data are not prepared, or the split has no images.
     """
     section = config["data"]
+    name = section.get("validation_name") or section["name"]
     source = data.data_source(
-        section["name"],
+        name,
         section["validation_split"],
         data_dir=data_dir or section.get("data_dir") or None,
     )
     length = min(num_images or sys.maxsize, len(source))
     if not length:
         raise UserError(
-            f"{section['name']} has no images in split {section['validation_split']!r}"
+            f"{name} has no images in split {section['validation_split']!r}"
         )
     protocol = {
-        "data": section["name"],
+        "data": name,
         "split": section["validation_split"],
         "camera_seed": config["eval"]["seed"],
         "camera": dict(config["camera"]),
         "camera_curves": config.get("camera_curves", ""),
+        "photographs": "the data set's own where it has them, else the camera's",
     }
 
     def read(skip: Container[str]) -> Iterator[Example]:
@@ -106,6 +109,10 @@ def from_config(
         seed = jax.random.key(config["eval"]["seed"])
         for record in data.validation_images(source, limit=num_images):
             if record["name"] in skip:
+                continue
+            if "ldr" in record:
+                encoded = record["ldr"].astype(np.float32) / 255
+                yield Example(record["name"], record["scene"], encoded, record["hdr"])
                 continue
             key = jax.random.fold_in(seed, zlib.crc32(record["name"].encode()))
             hdr, levels = record["hdr"][None], record["clipping_levels"][None]

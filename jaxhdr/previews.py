@@ -30,6 +30,7 @@ _OUTER_PERCENT: Final = 1.0
 _BLACK_SHARE: Final = 2.0**-16
 
 _LARGEST_SIDE: Final = 256
+_CONTACT_SIDE: Final = 128
 _SMALLEST_COLUMN: Final = 64
 _SEPARATOR: Final = 2
 _LABEL_HEIGHT: Final = 30
@@ -118,6 +119,43 @@ def sample_sheet(examples: Sequence[tuple[AnySize, AnySize, AnySize]]) -> AnySiz
         *(f"truth\n{stops} EV" for stops in SHEET_STOPS),
     ]
     return _join([_label_bar(labels, width), *stacked], axis=0)
+
+
+def contact_sheet(
+    entries: Sequence[tuple[str, Sequence[AnySize]]], *, columns: int = 4
+) -> AnySize:
+    """Returns one picture of many images, each under its name.
+
+    Args:
+      entries: name, and pictures in [0, 1] to show side by side.
+      columns: entries in a row.
+
+    Raises:
+      UserError: there is no entry.
+    """
+    if not entries:
+        raise UserError("a contact sheet needs at least one image; got none")
+    cells = []
+    for name, pictures in entries:
+        row = _join([_square(picture) for picture in pictures], axis=1)
+        cells.append(_join([_label_bar([name], row.shape[1]), row], axis=0))
+    return _grid(cells, columns)
+
+
+def _square(picture: AnySize) -> AnySize:
+    small = shrink(picture, _CONTACT_SIDE)
+    missing = [(0, _CONTACT_SIDE - length) for length in small.shape[:2]]
+    return np.pad(small, (*missing, (0, 0)), constant_values=_BACKGROUND)
+
+
+def _grid(cells: list[AnySize], columns: int) -> AnySize:
+    width = max(cell.shape[1] for cell in cells)
+    padded = [_pad(cell, width) for cell in cells]
+    columns = min(columns, len(padded))
+    blank = np.full_like(padded[0], _BACKGROUND)
+    padded += [blank] * (-len(padded) % columns)
+    rows = [padded[i : i + columns] for i in range(0, len(padded), columns)]
+    return _join([_join(row, axis=1) for row in rows], axis=0)
 
 
 def _parameters(luminance: Float[np.ndarray, "h w 1"]) -> tuple[float, float, float]:

@@ -129,7 +129,7 @@ def train_step(
 
     Args:
       state: given away; its buffers are reused.
-      batch: `hdr` (b, h, w, 3) in any unit and `clipping_levels` (b, fractions).
+      batch: of `photographs`.
       key: of the run; the step's own key is folded from `state.step`.
       model: under the contract of `jaxhdr.models`.
       optimizer: from `create_optimizer`.
@@ -144,13 +144,7 @@ def train_step(
       curves: measured camera responses.
     """
     step_key = jax.random.fold_in(key, state.step)
-    pair = camera.simulate(
-        step_key,
-        batch["hdr"],
-        batch["clipping_levels"],
-        camera=virtual_camera,
-        curves=curves,
-    )
+    pair = photographs(step_key, batch, virtual_camera=virtual_camera, curves=curves)
     factor = scales.factor(pair.hdr, scale)
     encoded, hdr = pair.encoded, pair.hdr * factor[:, None, None, None]
     if inner_crop is not None:
@@ -183,6 +177,43 @@ def train_step(
     terms = terms | {"gradient_norm": optax.tree.norm(gradients)}
     new_state = TrainState(state.step + 1, params, ema_params, opt_state)
     return new_state, terms
+
+
+def photographs(
+    key: Key[Array, ""],
+    batch: Mapping[str, Array],
+    *,
+    virtual_camera: camera.Camera,
+    curves: Float[Array, "curves samples"] | None = None,
+) -> camera.Pair:
+    """Returns the photographs of a batch: its own, or the virtual camera's.
+
+    Args:
+      key: of the virtual camera.
+      batch: `hdr` (b, h, w, 3) and `clipping_levels` (b, fractions) in any unit; with
+        `ldr` (b, h, w, 3), uint8, of a batch of pairs, `hdr` in `ldr_white`; with
+        `has_ldr` (b,) of a mixture, where it says of each which of the two it is.
+      virtual_camera: takes photographs of what has none.
+      curves: measured camera responses.
+    """
+    own = None
+    if "ldr" in batch:
+        own = camera.Pair(batch["ldr"].astype(jnp.float32) / 255, batch["hdr"])
+        if "has_ldr" not in batch:
+            return own
+    taken = camera.simulate(
+        key,
+        batch["hdr"],
+        batch["clipping_levels"],
+        camera=virtual_camera,
+        curves=curves,
+    )
+    if own is None:
+        return taken
+    has_own = batch["has_ldr"][:, None, None, None]
+    return camera.Pair(
+        *(jnp.where(has_own, *pair) for pair in zip(own, taken, strict=True))
+    )
 
 
 def _lowest(sown: Mapping[str, PyTree]) -> dict[str, Array]:

@@ -188,9 +188,12 @@ def _step_options(config: Any) -> dict[str, Any]:
 def _open_batches(config: Any) -> Any:
     fields = config.data
     data_dir = fields.data_dir or None
-    data.prepare(fields.name, data_dir=data_dir, manual_dir=fields.manual_dir or None)
+    names = (fields.name, fields.validation_name or fields.name)
+    for name in dict.fromkeys(names):
+        data.prepare(name, data_dir=data_dir, manual_dir=fields.manual_dir or None)
     return data.train_batches(
-        data.data_source(fields.name, fields.train_split, data_dir=data_dir),
+        *data.data_sources(fields.name, fields.train_split, data_dir=data_dir),
+        weights=fields.weights,
         batch_size=fields.batch_size,
         patch_size=fields.patch_size,
         seed=config.seed,

@@ -81,13 +81,14 @@ ALLOWED = {
     "cli_arguments": {"inference"},
     "cli_compare": {"cli_arguments", "image_io", "metrics", "reports"},
     "cli_convert": {"cli_arguments", "pretrained"},
+    "cli_data": {"cli_arguments", "data", "image_io", "previews"},
     "cli_inspect": {
         *("cli_arguments", "cli_plan", "figures", "image_io"),
         *("inspection", "previews"),
     },
     "cli": {
-        *("cli_arguments", "cli_compare", "cli_convert", "cli_inspect"),
-        *("cli_plan", "image_io", "previews"),
+        *("cli_arguments", "cli_compare", "cli_convert", "cli_data"),
+        *("cli_inspect", "cli_plan", "image_io", "previews"),
     },
 }
 OPEN_TO_ALL = {"errors", ""}
@@ -119,7 +120,7 @@ OWNERS = {
 }
 WITHOUT_JAX = {
     *("atomic", "cli", "cli_arguments", "cli_compare", "cli_convert"),
-    *("cli_inspect", "cli_plan"),
+    *("cli_data", "cli_inspect", "cli_plan"),
     *("data", "errors", "image_io"),
     *("torch_files", "weight_files"),
 }
@@ -130,7 +131,7 @@ PROGRAMS = {
     "train.py": {"training"},
     "eval.py": {"checkpoints", "evaluation", "examples", "metrics", "reports"},
     "configs": set(),
-    "data_builders": {"camera", "data", "image_io"},
+    "data_builders": {"atomic", "camera", "color", "image_io", "scales"},
 }
 # Theirs alone: the library takes a configuration as a mapping.
 PROGRAM_LIBRARIES = {"absl", "ml_collections", "tensorflow_datasets"}

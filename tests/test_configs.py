@@ -25,10 +25,13 @@ ARGUMENTS = {
         "paper,synthetic",
         "official,hdr_images",
         "default,synthetic_small",
+        "paper,city_scene",
+        "hdr_real+hdr_images+fairchild",
+        *default.DATA,
     ],
     "fhdr_release": [None, "1", "2", "4"],
-    "sparam": [None, "synthetic", "paper,hdr_images", "compact,synthetic_small"],
-    "sparam_lstm": [None, "synthetic", "paper,hdr_images", "compact,synthetic_small"],
+    "sparam": [None, "synthetic", "paper", "paper,hdr_images", "compact,oh2021"],
+    "sparam_lstm": [None, "synthetic", "paper", "paper,hdr_images", "compact,vds"],
 }
 CASES = [(file, argument) for file in ARGUMENTS for argument in ARGUMENTS[file]]
 
@@ -93,14 +96,17 @@ def test_a_config_stored_as_json_makes_the_same_run(file, argument):
 
 
 @pytest.mark.parametrize(("file", "argument"), CASES)
-def test_the_data_set_of_a_config_is_one_that_can_be_built(file, argument):
-    name, _, configuration = load(file, argument).data.name.partition("/")
-    assert name in data.available()
-    module = importlib.import_module(
-        f"data_builders.{name}.{name}_dataset_builder",
-    )
-    known = {each.name for each in module.Builder.BUILDER_CONFIGS}
-    assert not configuration or configuration in known
+def test_the_data_sets_of_a_config_are_ones_that_can_be_built(file, argument):
+    section = load(file, argument).data
+    names = data.names_of(section.name)
+    for each in names + data.names_of(section.validation_name or section.name):
+        name, _, configuration = each.partition("/")
+        assert name in data.available()
+        module = importlib.import_module(
+            f"data_builders.{name}.{name}_dataset_builder",
+        )
+        known = {each.name for each in module.Builder.BUILDER_CONFIGS}
+        assert not configuration or configuration in known
 
 
 def test_the_camera_of_the_default_config_is_the_default_camera():
@@ -177,6 +183,21 @@ def test_sparam_lstm_trains_as_the_paper():
     assert config.model.head == "relu"
     beta, alpha = config.loss.stage_weights
     assert alpha > beta
+
+
+@pytest.mark.parametrize("file", ["sparam", "sparam_lstm"])
+def test_the_paper_preset_alone_is_on_the_papers_data(file):
+    # Oh et al. (2022), section 3.1.
+    section = load(file, "paper").data
+    assert section.name == "hdr_real+ldr_hdr_pair"
+    assert section.train_split == "train+validation"
+    assert section.validation_name == "ldr_hdr_pair+hdr_eye"
+    assert section.validation_split == "test"
+
+
+def test_sets_without_a_validation_split_are_not_mixed():
+    with pytest.raises(ValueError, match="no split `validation`"):
+        fhdr.get_config("hdr_real+si_hdr")
 
 
 def test_the_peaks_of_the_model_and_of_the_loss_are_one_field():

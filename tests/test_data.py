@@ -1,3 +1,4 @@
+import concurrent.futures
 import json
 import pathlib
 import signal
@@ -8,9 +9,9 @@ import time
 import numpy as np
 import pytest
 
-from data_builders import prepare as prepare_command
 from data_builders.synthetic_hdr import synthetic_hdr_dataset_builder as synthetic
 from jaxhdr import data, image_io
+from jaxhdr.data import __main__ as command
 from jaxhdr.errors import UserError
 
 SMALL = "synthetic_hdr/small"
@@ -88,6 +89,90 @@ def test_a_saved_state_continues_with_the_same_batches(data_dir):
     iterator.set_state(state)
     assert_same([next(iterator) for _ in range(4)], expected)
     iterator.close()
+
+
+def single_records(count=3):
+    for record in gradient_records(count):
+        yield {key: value for key, value in record.items() if key != "ldr"}
+
+
+def mixed(count, *sources, **options):
+    options = {"batch_size": 8, "patch_size": 16, "seed": 0} | options
+    iterator = data.train_batches(*sources, **options)
+    try:
+        return [next(iterator) for _ in range(count)]
+    finally:
+        iterator.close()
+
+
+def test_a_mixture_of_pairs_and_single_images_says_which_is_which():
+    batches = mixed(10, list(gradient_records()), list(single_records()))
+    shares = []
+    for batch in batches:
+        assert batch["ldr"].shape == batch["hdr"].shape
+        assert batch["ldr"].dtype == np.uint8 and batch["has_ldr"].dtype == bool
+        np.testing.assert_array_equal(
+            batch["ldr"].any(axis=(1, 2, 3)), batch["has_ldr"]
+        )
+        shares.append(batch["has_ldr"].mean())
+    assert np.mean(shares) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("weights", "share"), [((), 0.75), ((1, 1), 0.5), ((0.1, 0.9), 0.1)]
+)
+def test_weights_are_how_often_each_set_is_drawn_from(weights, share):
+    sources = list(gradient_records(9)), list(single_records(3))
+    batches = mixed(30, *sources, weights=weights)
+    found = np.mean([batch["has_ldr"] for batch in batches])
+    assert found == pytest.approx(share, abs=0.05)
+
+
+def test_a_mixture_of_one_kind_needs_no_mask():
+    for kind in (gradient_records, single_records):
+        (batch,) = mixed(1, list(kind()), list(kind(5)))
+        assert "has_ldr" not in batch
+        assert ("ldr" in batch) == (kind is gradient_records)
+
+
+@pytest.mark.parametrize("weights", [(1,), (1, 2, 3), (1, 0), (1, -1)])
+def test_weights_that_do_not_fit_are_refused(weights):
+    sources = list(gradient_records()), list(single_records())
+    with pytest.raises(UserError, match="2 positive numbers"):
+        mixed(1, *sources, weights=weights)
+
+
+def test_a_saved_state_continues_a_mixture():
+    sources = list(gradient_records(5)), list(single_records(4))
+    options = {"batch_size": 4, "patch_size": 16, "seed": 3, "weights": (1, 2)}
+    expected = mixed(9, *sources, **options)[5:]
+    iterator = data.train_batches(*sources, **options)
+    for _ in range(5):
+        next(iterator)
+    state = json.loads(json.dumps(iterator.get_state()))
+    iterator.close()
+    iterator = data.train_batches(*sources, **options)
+    iterator.set_state(state)
+    assert_same([next(iterator) for _ in range(4)], expected)
+    iterator.close()
+
+
+def test_the_records_of_a_mixture_follow_each_other_under_their_sets_names(data_dir):
+    data.prepare("synthetic_hdr/default", data_dir=data_dir)
+    name = f"{SMALL}+synthetic_hdr/default"
+    joined = data.data_source(name, "validation", data_dir=data_dir)
+    parts = data.data_sources(name, "validation", data_dir=data_dir)
+    assert len(joined) == sum(map(len, parts))
+    found = [record["name"] for record in data.validation_images(joined)]
+    assert len(set(found)) == len(joined)
+    assert found[0].startswith(f"{SMALL}/")
+    assert found[-1].startswith("synthetic_hdr/default/")
+
+
+@pytest.mark.parametrize("name", ["a+", "+", "synthetic_hdr+synthetic_hdr"])
+def test_what_is_no_mixture_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match="no mixture"):
+        data.prepare(name, data_dir=str(tmp_path))
 
 
 def test_every_epoch_sees_every_record_once_in_its_own_order_with_new_crops():
@@ -223,7 +308,7 @@ def test_data_of_other_files_are_not_taken_for_these(tmp_path):
 
 
 def test_what_is_not_prepared_says_how(tmp_path):
-    with pytest.raises(UserError, match=r"python -m data_builders.prepare synthetic"):
+    with pytest.raises(UserError, match=r"python -m jaxhdr.data build synthetic"):
         data.data_source(SMALL, "train", data_dir=str(tmp_path))
 
 
@@ -235,34 +320,45 @@ def test_prepared_data_are_read_without_the_builders_code(data_dir, monkeypatch)
         data.prepare("synthetic_hdr/other", data_dir=data_dir)
 
 
-def test_the_loser_of_a_race_takes_the_winners_data(tmp_path, data_dir, monkeypatch):
-    generate = synthetic.Builder._generate_examples
+def test_of_two_builds_at_once_one_waits_and_finds_it_done(
+    tmp_path, data_dir, monkeypatch
+):
+    plan, plans = synthetic.Builder._plan, []
 
-    def generate_late(builder, split, count):
-        monkeypatch.setattr(synthetic.Builder, "_generate_examples", generate)
-        data.prepare(SMALL, data_dir=str(tmp_path))
-        yield from generate(builder, split, count)
+    def plan_slowly(builder, folder):
+        plans.append(builder)
+        time.sleep(0.5)
+        return plan(builder, folder)
 
-    monkeypatch.setattr(synthetic.Builder, "_generate_examples", generate_late)
-    data.prepare(SMALL, data_dir=str(tmp_path))
+    monkeypatch.setattr(synthetic.Builder, "_plan", plan_slowly)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        both = [
+            pool.submit(data.prepare, SMALL, data_dir=str(tmp_path), processes=1)
+            for _ in range(2)
+        ]
+        for future in both:
+            future.result()
+    assert len(plans) == 1
     assert len(data.data_source(SMALL, "train", data_dir=str(tmp_path))) == 9
     assert not list(tmp_path.rglob("incomplete*"))
 
 
-def test_a_full_disk_is_not_taken_for_a_race(tmp_path, data_dir, monkeypatch):
-    def fail(builder, split, count):
+def test_a_full_disk_is_reported_and_leaves_nothing(tmp_path, data_dir, monkeypatch):
+    def fail(builder, folder):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(synthetic.Builder, "_generate_examples", fail)
+    monkeypatch.setattr(synthetic.Builder, "_plan", fail)
     with pytest.raises(OSError, match="No space left"):
         data.prepare(SMALL, data_dir=str(tmp_path))
+    assert not list(tmp_path.rglob("incomplete*"))
 
 
 @pytest.mark.slow
 def test_a_killed_build_is_not_taken_for_a_whole_one(tmp_path, data_dir):
-    command = [sys.executable, "-m", "data_builders.prepare", "synthetic_hdr"]
+    arguments = ["-m", "jaxhdr.data", "build", "synthetic_hdr"]
     process = subprocess.Popen(
-        [*command, f"--data_dir={tmp_path}"], stderr=subprocess.DEVNULL
+        [sys.executable, *arguments, f"--data_dir={tmp_path}"],
+        stderr=subprocess.DEVNULL,
     )
     while not list(tmp_path.rglob("incomplete*")) and process.poll() is None:
         time.sleep(0.05)
@@ -277,12 +373,12 @@ def test_a_killed_build_is_not_taken_for_a_whole_one(tmp_path, data_dir):
 
 
 def test_the_command_prints_one_sentence_and_exits_with_2(tmp_path, capsys):
-    assert prepare_command.main(["nothing", f"--data_dir={tmp_path}"]) == 2
+    assert command.main(["build", "nothing", f"--data_dir={tmp_path}"]) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1 and "unknown data set" in captured.err
 
 
 def test_the_command_keeps_standard_output_clean(tmp_path, data_dir, capsys):
-    assert prepare_command.main([SMALL, f"--data_dir={tmp_path}"]) == 0
+    assert command.main(["build", SMALL, f"--data_dir={tmp_path}"]) == 0
     assert capsys.readouterr().out == ""
     assert len(data.data_source(SMALL, "train", data_dir=str(tmp_path))) == 9

@@ -4,7 +4,8 @@ import pytest
 from golden_scenes import version
 from random_models import write_random_weights
 
-from jaxhdr import color, evaluation, examples, image_io, metrics
+from configs import default
+from jaxhdr import camera, color, evaluation, examples, image_io, metrics
 from jaxhdr.errors import UserError
 
 SCENES = ("gradient_sun", "interior_window")
@@ -124,6 +125,24 @@ def test_a_picture_shows_the_estimate_as_it_is_scored(folders):
         estimate = found.estimates["darker"]
         np.testing.assert_allclose(estimate, factor * image.hdr, rtol=1e-5)
         assert not found.maps["darker"]
+
+
+def test_prepared_pairs_keep_their_own_photographs(monkeypatch):
+    config = default.get_config()
+    config.data.validation_name = "pairs+singles"
+    hdr = version(SCENES[0], "ref").astype(np.float32) / 400
+    ldr = np.rint(255 * np.clip(hdr, 0, 1)).astype(np.uint8)
+    single = {"hdr": hdr, "clipping_levels": camera.clipping_levels(hdr)}
+    single |= {"name": b"single", "scene": b"single"}
+    pair = single | {"name": b"pair", "ldr": ldr}
+    monkeypatch.setattr(examples.data, "data_source", lambda *_, **__: [pair, single])
+    images = examples.from_config(config.to_dict())
+    own, taken = images.read(())
+    np.testing.assert_array_equal(own.hdr, hdr)
+    np.testing.assert_array_equal(np.rint(own.encoded * 255), ldr)
+    assert not np.array_equal(taken.hdr, hdr)
+    assert images.protocol["data"] == "pairs+singles"
+    assert "own" in images.protocol["photographs"]
 
 
 def test_nothing_to_evaluate_is_refused(folders, tmp_path):

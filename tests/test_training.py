@@ -1,5 +1,6 @@
 import functools
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +8,16 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from jaxhdr import camera, checkpoints, crops, initialisation, train_step, training
+from jaxhdr import (
+    camera,
+    checkpoints,
+    crops,
+    data,
+    image_io,
+    initialisation,
+    train_step,
+    training,
+)
 from jaxhdr.errors import UserError
 from jaxhdr.models import create_model
 from tests import small_runs
@@ -117,6 +127,32 @@ def test_parts_of_the_model_can_learn_more_slowly():
     assert slower["ab"]["w"] == 0
     with pytest.raises(UserError, match="no such part"):
         first_updates(params, (("b", 0.5),))
+
+
+def pairs_of(hdr):
+    codes = np.rint(255 * np.clip(hdr, 0, 1) ** (1 / 2.2)).astype(np.uint8)
+    return batch_of(hdr) | {"ldr": jnp.asarray(codes)}
+
+
+def photographs(batch):
+    return train_step.photographs(jax.random.key(0), batch, virtual_camera=FIXED_CAMERA)
+
+
+def test_pairs_are_learned_from_as_they_are():
+    batch = pairs_of(smooth_scene())
+    pair = photographs(batch)
+    np.testing.assert_array_equal(pair.hdr, batch["hdr"])
+    np.testing.assert_allclose(pair.encoded * 255, batch["ldr"], rtol=1e-6)
+
+
+def test_a_mixture_photographs_only_what_has_no_photograph():
+    batch = pairs_of(smooth_scene())
+    mixed = photographs(batch | {"has_ldr": jnp.array([True, False])})
+    own, taken = photographs(batch), photographs(batch_of(smooth_scene()))
+    for found, first, second in zip(mixed, own, taken, strict=True):
+        np.testing.assert_array_equal(found[0], first[0])
+        np.testing.assert_array_equal(found[1], second[1])
+    assert not np.array_equal(own.encoded[1], taken.encoded[1])
 
 
 def train_on_one_batch(num_steps, *, ema_decay):
@@ -275,6 +311,51 @@ def test_a_killed_run_ends_bit_for_bit_like_one_that_was_not(tmp_path, synthetic
         ).read_text()
 
     small_runs.kill_when(is_writing_a_checkpoint, again)
+    small_runs.kill_when(is_at_step_7, again)
+    done = small_runs.run(again)
+    assert done.returncode == 0, done.stderr
+    jax.tree.map(np.testing.assert_array_equal, params_of(whole), params_of(killed))
+    assert without_rate(log_of(whole)) == without_rate(log_of(killed))
+
+
+@pytest.fixture(scope="module")
+def mixture(tmp_path_factory, synthetic_small):
+    """Prepared data of pairs and of single images, and the mixture's name."""
+    folder, prepared = (tmp_path_factory.mktemp(name) for name in ("hdr", "prepared"))
+    for number in range(4):
+        hdr = np.pad(smooth_scene(64)[number % 2], ((0, 448), (0, 448), (0, 0)), "wrap")
+        image_io.write_hdr(folder / f"series{number}_x.exr", hdr * (number + 1))
+    data.prepare("curated", data_dir=str(prepared), manual_dir=str(folder), processes=1)
+    shutil.copytree(f"{synthetic_small}/synthetic_hdr", prepared / "synthetic_hdr")
+    return str(prepared), {
+        "data.name": "curated+synthetic_hdr/small",
+        "data.validation_name": "curated",
+        "data.validation_split": "test",
+    }
+
+
+def test_a_mixture_trains_and_its_pairs_are_evaluated(tmp_path, mixture):
+    data_dir, fields = mixture
+    config = small_runs.config(data_dir, train__num_steps=2, train__evaluate_every=2)
+    config.update_from_flattened_dict(fields)
+    training.train_and_evaluate(config, tmp_path)
+    (row,) = [row for row in log_of(tmp_path) if "loss" not in row]
+    assert np.isfinite(row["validation/stage 1/psnr_mu"])
+
+
+@pytest.mark.slow
+def test_a_killed_run_on_a_mixture_ends_like_one_that_was_not(tmp_path, mixture):
+    data_dir, fields = mixture
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    fields |= {"data.weights": "(2.0,1.0)"}
+    done = small_runs.run(small_runs.command(whole, data_dir, **fields))
+    assert done.returncode == 0, done.stderr
+    again = small_runs.command(killed, data_dir, **fields)
+
+    def is_at_step_7():
+        log = killed / "log.jsonl"
+        return log.exists() and '"step": 7' in log.read_text()
+
     small_runs.kill_when(is_at_step_7, again)
     done = small_runs.run(again)
     assert done.returncode == 0, done.stderr

@@ -13,7 +13,10 @@ import tensorflow_datasets as tfds
 from jaxtyping import Float
 
 from data_builders import records
+from data_builders.building import Plan, SourceBuilder
 from data_builders.hdr_images import panorama
+from data_builders.shards import Example, Job
+from data_builders.splits import hash_integer
 from jaxhdr import image_io
 from jaxhdr.errors import UserError
 
@@ -48,7 +51,7 @@ class HdrImagesConfig(tfds.core.BuilderConfig):
     seed: int = 0
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(SourceBuilder):
     """Builder of the `hdr_images` data set."""
 
     VERSION = tfds.core.Version("1.1.0")
@@ -78,42 +81,33 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _config(self) -> HdrImagesConfig:
         return cast(HdrImagesConfig, self.builder_config)
 
-    @property
-    def _metadata(self) -> dict[str, object]:
-        return cast(dict, self.info.metadata)
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(
-            features=records.features(),
-            supervised_keys=None,
-            # Kept in order of scenes: evenly spaced records then spread over scenes.
-            disable_shuffling=True,
-            metadata=tfds.core.MetadataDict(),
+    def _plan(self, folder: Path) -> Plan:
+        config = self._config
+        split_names = split_by_series(
+            list_images(folder), share=config.validation_share, seed=config.split_seed
         )
-
-    def _split_generators(self, dl_manager):
-        folder = Path(dl_manager.manual_dir)
-        splits = split_by_series(
-            list_images(folder),
-            share=self._config.validation_share,
-            seed=self._config.split_seed,
-        )
-        self._metadata["sources"] = source_facts(folder)
-        return {
-            split: self._generate_examples(folder, names)
-            for split, names in splits.items()
+        facts = source_facts(folder)
+        jobs = {
+            split: [
+                Job(name, _examples, (str(folder), name, facts[name], config))
+                for name in names
+            ]
+            for split, names in split_names.items()
         }
+        return Plan(jobs, sources=facts)
 
-    def _generate_examples(self, folder, names):
-        for name in names:
-            hdr = read_radiance(folder / name)
-            for key, picture in pictures(hdr, name, config=self._config):
-                if not records.is_dark(picture):
-                    yield key, records.record(picture, name=key, scene=scene_of(name))
+    def _sources(self, folder: Path) -> dict[str, str]:
+        return source_facts(folder)
 
-    def is_built_from(self, manual_dir: str) -> bool:
-        """Returns whether the prepared data came from this folder's present files."""
-        return self._metadata.get("sources") == source_facts(Path(manual_dir))
+
+def _examples(
+    folder: str, name: str, _facts: str, config: HdrImagesConfig
+) -> Iterator[tuple[str, Example]]:
+    """Yields the records of one file."""
+    hdr = read_radiance(Path(folder) / name)
+    for key, picture in pictures(hdr, name, config=config):
+        if not records.is_dark(picture):
+            yield key, records.record(picture, name=key, scene=scene_of(name))
 
 
 def pictures(
@@ -131,7 +125,7 @@ def pictures(
         )
     for number in range(config.views_per_image):
         view = panorama.draw_view(
-            np.random.default_rng(_hash_integer(f"{config.seed}:{name}:{number}")),
+            np.random.default_rng(hash_integer(f"{config.seed}:{name}:{number}")),
             field_of_view=config.field_of_view,
             pitch=config.pitch,
             above_horizon=config.above_horizon_only and "puresky" in name.lower(),
@@ -199,7 +193,7 @@ def split_by_series(
     """
     hashes = {series_of(name): 0.0 for name in names}
     for series in hashes:
-        hashes[series] = _hash_integer(f"{seed}:{series}") / 2.0**64
+        hashes[series] = hash_integer(f"{seed}:{series}") / 2.0**64
     if len(hashes) < 2:
         raise UserError(
             f"all {len(names)} files are of one series, {next(iter(hashes))!r} (the "
@@ -234,7 +228,3 @@ def shrink(
     cropped = hdr[: height * rows, : width * columns]
     blocks = cropped.reshape(height, rows, width, columns, 3)
     return blocks.mean(axis=(1, 3), dtype=np.float64).astype(np.float32)
-
-
-def _hash_integer(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from data_builders import records
+from data_builders.building import Plan, SourceBuilder
+from data_builders.shards import Example, Job
+from data_builders.splits import hash_integer
 from data_builders.synthetic_hdr import layouts, rendering
 
 
@@ -30,7 +34,7 @@ class SyntheticHdrConfig(tfds.core.BuilderConfig):
     seed: int = 0
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(SourceBuilder):
     """Builder of the `synthetic_hdr` data set."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -52,25 +56,29 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _config(self) -> SyntheticHdrConfig:
         return cast(SyntheticHdrConfig, self.builder_config)
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(
-            features=records.features(), supervised_keys=None, disable_shuffling=True
+    def _plan(self, folder: Path) -> Plan:
+        counts = {
+            "train": self._config.num_train,
+            "validation": self._config.num_validation,
+        }
+        return Plan(
+            {
+                split: [self._job(split, number) for number in range(count)]
+                for split, count in counts.items()
+            }
         )
 
-    def _split_generators(self, dl_manager):
-        return {
-            "train": self._generate_examples("train", self._config.num_train),
-            "validation": self._generate_examples(
-                "validation", self._config.num_validation
-            ),
-        }
+    def _job(self, split: str, number: int) -> Job:
+        kind = layouts.KINDS[number % len(layouts.KINDS)]
+        scene = f"{split}_{kind}_{number:05d}"
+        arguments = (scene, kind, self._config.size, self._config.seed)
+        return Job(scene, _examples, arguments)
 
-    def _generate_examples(self, split, count):
-        for number in range(count):
-            kind = layouts.KINDS[number % len(layouts.KINDS)]
-            scene = f"{split}_{kind}_{number:05d}"
-            digest = hashlib.sha256(f"{self._config.seed}:{scene}".encode())
-            rng = np.random.default_rng(int.from_bytes(digest.digest()[:8], "big"))
-            drawn = layouts.draw_scene(rng, kind)
-            hdr = rendering.render(drawn, size=self._config.size)
-            yield scene, records.record(hdr, name=scene, scene=scene)
+
+def _examples(
+    scene: str, kind: str, size: int, seed: int
+) -> Iterator[tuple[str, Example]]:
+    """Yields the record of one scene."""
+    rng = np.random.default_rng(hash_integer(f"{seed}:{scene}"))
+    hdr = rendering.render(layouts.draw_scene(rng, kind), size=size)
+    yield scene, records.record(hdr, name=scene, scene=scene)

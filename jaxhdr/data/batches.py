@@ -17,11 +17,11 @@ _BRIGHT_QUANTILE = 0.95  # bright_share patches hold one of the brightest 5 % of
 
 
 def train_batches(
-    source: Sequence[Record],
-    *,
+    *sources: Sequence[Record],
     batch_size: int,
     patch_size: int,
     seed: int,
+    weights: Sequence[float | int] = (),
     bright_share: float = 0.5,
     num_threads: int = 4,
     shard_index: int = 0,
@@ -30,14 +30,18 @@ def train_batches(
     """Returns an endless iterator of shuffled, cropped and flipped batches.
 
     Elements are {"hdr": (b, p, p, 3), "clipping_levels": (b, k)} and "ldr" if the
-    records are pairs; clipping levels stay those of the whole image. Batches depend
-    on `seed` and on their number only. `get_state` and `set_state` continue them.
+    records are pairs; clipping levels stay those of the whole image. In a mixture of
+    pairs and single images `ldr` is black where there is none, and "has_ldr" (b,) says
+    where there is one. Batches depend on `seed` and on their number only. `get_state`
+    and `set_state` continue them.
 
     Args:
-      source: records, e.g. from `data_source`.
+      *sources: records, e.g. from `data_source`; several are mixed.
       batch_size: patches a batch.
       patch_size: side of a patch in pixels.
       seed: of order, crops and flips.
+      weights: how often each source is drawn from, relative to the others; () is by
+        their numbers of records.
       bright_share: share of patches that are made to hold one of the image's
         brightest 5 % of pixels, so that clipped regions are not rare.
       num_threads: reading threads; 0 reads when asked.
@@ -45,12 +49,27 @@ def train_batches(
       num_shards: the number of hosts.
 
     Raises:
-      UserError: a record is smaller than the patch, or there are none to read.
+      UserError: a record is smaller than the patch, there are none to read, or the
+        weights do not fit the sources.
     """
-    _check_batches(source, batch_size, num_shards)
-    crop = _RandomPatch(patch_size=patch_size, bright_share=bright_share)
-    records = grain.MapDataset.source(source)[shard_index::num_shards]
-    patches = records.seed(seed).shuffle().repeat(None).random_map(crop)
+    for source in sources:
+        _check_batches(source, batch_size, num_shards)
+    paired = ["ldr" in source[0] for source in sources]
+    crop = _RandomPatch(
+        patch_size=patch_size,
+        bright_share=bright_share,
+        is_mixed=any(paired) and not all(paired),
+    )
+    patches = [
+        grain.MapDataset.source(source)[shard_index::num_shards]
+        # Two sets of one length would otherwise be read in one order.
+        .seed(seed + number)
+        .shuffle()
+        .repeat(None)
+        .random_map(crop)
+        for number, source in enumerate(sources)
+    ]
+    patches = _mixed(patches, weights or [len(source) for source in sources])
     options = grain.ReadOptions(
         num_threads=num_threads, prefetch_buffer_size=2 * batch_size
     )
@@ -75,9 +94,10 @@ def validation_images(
 class _RandomPatch:
     """Cuts one patch from a record, the same from each of its images."""
 
-    def __init__(self, *, patch_size: int, bright_share: float):
+    def __init__(self, *, patch_size: int, bright_share: float, is_mixed: bool):
         self.patch_size = patch_size
         self.bright_share = bright_share
+        self.is_mixed = is_mixed
 
     def __call__(self, record: Record, rng: np.random.Generator) -> dict[str, Any]:
         hdr = record["hdr"]
@@ -90,7 +110,7 @@ class _RandomPatch:
                 int(rng.integers(0, side - size + 1)) for side in hdr.shape[:2]
             )
         step = -1 if rng.random() < 0.5 else 1
-        patch = {
+        patch: dict[str, Any] = {
             key: np.ascontiguousarray(
                 record[key][row : row + size, column : column + size][:, ::step]
             )
@@ -99,6 +119,9 @@ class _RandomPatch:
         }
         if "clipping_levels" in record:
             patch["clipping_levels"] = record["clipping_levels"]
+        if self.is_mixed:
+            patch["has_ldr"] = np.bool_("ldr" in record)
+            patch.setdefault("ldr", np.zeros(patch["hdr"].shape, np.uint8))
         return patch
 
 
@@ -117,6 +140,19 @@ def _bright_corner(
     corner = pixel - rng.integers(0, size, 2)
     row, column = np.clip(corner, 0, np.array(hdr.shape[:2]) - size)
     return int(row), int(column)
+
+
+def _mixed(
+    patches: Sequence[grain.MapDataset], weights: Sequence[float | int]
+) -> grain.MapDataset:
+    if len(patches) == 1 and len(weights) <= 1:
+        return patches[0]
+    if len(weights) != len(patches) or not all(weight > 0 for weight in weights):
+        raise UserError(
+            f"the weights {tuple(weights)} do not fit the mixture; expected "
+            f"{len(patches)} positive numbers, one for each data set."
+        )
+    return grain.MapDataset.mix(patches, weights)
 
 
 def _check_batches(source: Sequence[Record], batch_size: int, num_shards: int) -> None:

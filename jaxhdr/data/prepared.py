@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,45 +24,112 @@ from jaxhdr.errors import UserError
 Record = Mapping[str, Any]
 
 
+BROKEN = ("refuse", "skip")
+"""What may be done about broken source files; the first is the default."""
+
+
 def prepare(
-    name: str, *, data_dir: str | None = None, manual_dir: str | None = None
+    name: str,
+    *,
+    data_dir: str | None = None,
+    manual_dir: str | None = None,
+    processes: int | None = None,
+    broken: str = BROKEN[0],
+    beam_runner: str | None = None,
+    beam_options: str = "",
 ) -> None:
-    """Builds a data set unless it is already built.
+    """Builds data sets unless they are already built.
 
     A set is built under a temporary name and renamed when complete, so that neither a
-    killed process nor two at once leave a part that passes for the whole.
+    killed process nor two at once leave a part that passes for the whole. A build that
+    was killed goes on where it was, and gives the same bytes.
 
     Args:
-      name: "data_set" or "data_set/configuration".
+      name: "data_set" or "data_set/configuration"; several with "+" between.
       data_dir: where prepared data live; by default TFDS' own folder.
-      manual_dir: the folder of source files, for data sets that need one.
+      manual_dir: the folder of source files, for data sets that need one. Of several
+        sets, the folder that has a folder of each set's name.
+      processes: how many build; by default one a core.
+      broken: "refuse" a set with broken source files, or "skip" these; both name them.
+      beam_runner: name of an Apache Beam runner to build on instead.
+      beam_options: its options, with commas between: "direct_num_workers=2".
 
     Raises:
       UserError: unknown name, a source folder that is missing, has unusable files or
         is not the one that the data set was built from.
     """
-    builder = _builder_from_code(name, data_dir)
-    if builder is None:
-        _builder_from_files(name, data_dir)
-        return
-    if builder.is_prepared():
-        _check_sources(builder, manual_dir)
-        return
-    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
-        _check_manual_dir(builder, manual_dir)
+    names = names_of(name)
+    for one in names:
+        folder = manual_dir
+        if manual_dir and len(names) > 1:
+            own = Path(manual_dir) / one.partition("/")[0]
+            # A set that is prepared, or needs no files, may have no folder there.
+            folder = str(own) if own.is_dir() else None
+        builder = _builder_from_code(one, data_dir)
+        if builder is None:
+            open_prepared(one, data_dir)
+        elif builder.is_prepared():
+            _check_sources(builder, folder)
+        else:
+            if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+                _check_manual_dir(builder, folder)
+            builder.processes = _count(processes)
+            builder.broken = _checked(broken)
+            _build(builder, folder, beam_runner, beam_options)
+
+
+def _build(
+    builder: Any, manual_dir: str | None, beam_runner: str | None, beam_options: str
+) -> None:
     config = tfds.download.DownloadConfig(
-        manual_dir=manual_dir, try_download_gcs=False, register_checksums=False
+        manual_dir=manual_dir,
+        try_download_gcs=False,
+        register_checksums=False,
+        beam_runner=beam_runner,
+        beam_options=_beam_options(beam_options) if beam_runner else None,
     )
     tfds.display_progress_bar(sys.stderr.isatty())
+    with _quiet():
+        builder.download_and_prepare(download_config=config, file_format="array_record")
+
+
+def _beam_options(text: str) -> Any:
     try:
-        with _quiet():
-            builder.download_and_prepare(
-                download_config=config, file_format="array_record"
-            )
-    except OSError:
-        # The rename fails if another process finished the same set meanwhile.
-        if not Path(builder.data_dir).is_dir():
-            raise
+        beam = importlib.import_module("apache_beam.options.pipeline_options")
+    except ImportError as error:
+        raise UserError(
+            "a Beam runner needs Apache Beam: run pip install 'jaxhdr[beam]'."
+        ) from error
+    return beam.PipelineOptions(flags=[f"--{part}" for part in text.split(",") if part])
+
+
+def _count(processes: int | None) -> int:
+    if processes is None:
+        is_known = hasattr(os, "sched_getaffinity")  # not on macOS
+        return len(os.sched_getaffinity(0)) if is_known else os.cpu_count() or 1
+    if processes < 1:
+        raise UserError(f"processes is {processes}; it must be at least 1.")
+    return processes
+
+
+def _checked(broken: str) -> str:
+    if broken not in BROKEN:
+        raise UserError(f"broken is {broken!r}; expected one of {BROKEN}.")
+    return broken
+
+
+def names_of(name: str) -> list[str]:
+    """Returns the data sets of a mixture, or the one that `name` is.
+
+    Raises:
+      UserError: a name is empty or comes twice.
+    """
+    names = name.split("+")
+    if not all(names) or len(set(names)) < len(names):
+        raise UserError(
+            f"the data {name!r} are no mixture; expected several names, + between."
+        )
+    return names
 
 
 def data_source(
@@ -69,16 +137,53 @@ def data_source(
 ) -> Sequence[Record]:
     """Returns the records of a prepared split, e.g. "train" or "validation[:50%]".
 
+    Of a mixture, those of one set after the other, with the set's name before theirs.
+
     Raises:
-      UserError: the set is not prepared, or has no such split.
+      UserError: a set is not prepared, or has no such split.
     """
-    builder = _builder_from_files(name, data_dir)
-    try:
-        return builder.as_data_source(split=split)
-    except (ValueError, KeyError) as error:
-        raise UserError(
-            f"{name} has no split {split!r}; it has {sorted(builder.info.splits)}."
-        ) from error
+    sources = data_sources(name, split, data_dir=data_dir)
+    if len(sources) == 1:
+        return sources[0]
+    return _Joined(dict(zip(names_of(name), sources, strict=True)))
+
+
+def data_sources(
+    name: str, split: str, *, data_dir: str | None = None
+) -> list[Sequence[Record]]:
+    """Returns the records of a prepared split of each set of a mixture.
+
+    Raises:
+      UserError: a set is not prepared, or has no such split.
+    """
+    sources = []
+    for one in names_of(name):
+        builder = open_prepared(one, data_dir)
+        try:
+            sources.append(builder.as_data_source(split=split))
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"{one} has no split {split!r}; it has {sorted(builder.info.splits)}."
+            ) from error
+    return sources
+
+
+class _Joined(Sequence[Record]):
+    """The records of several sets, one set after the other."""
+
+    def __init__(self, sources: Mapping[str, Sequence[Record]]):
+        self._sources = sources
+
+    def __len__(self) -> int:
+        return sum(map(len, self._sources.values()))
+
+    def __getitem__(self, index: Any) -> Any:
+        for name, source in self._sources.items():
+            if 0 <= index < len(source):
+                record = dict(source[index])
+                return record | {"name": f"{name}/{record['name'].decode()}".encode()}
+            index -= len(source)
+        raise IndexError(index)
 
 
 def available() -> list[str]:
@@ -125,8 +230,12 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _builder_from_files(name: str, data_dir: str | None) -> Any:
-    """Returns the builder of the newest prepared version, which needs no code."""
+def open_prepared(name: str, data_dir: str | None) -> Any:
+    """Returns the builder of the newest prepared version, which needs no code.
+
+    Raises:
+      UserError: the set is not prepared.
+    """
     root = Path(data_dir) if data_dir else Path(constants.DATA_DIR)
     folder = root.expanduser() / name
     if folder.is_dir() and not _versions(folder):
@@ -135,7 +244,7 @@ def _builder_from_files(name: str, data_dir: str | None) -> Any:
     if not versions:
         raise UserError(
             f"{name} is not prepared in {root}; run "
-            f"'python -m data_builders.prepare {name} --data_dir={root}'."
+            f"'python -m jaxhdr.data build {name} --data_dir {root}'."
         )
     return tfds.builder_from_directory(folder / str(max(versions)))
 
@@ -157,7 +266,7 @@ def _check_manual_dir(builder: Any, manual_dir: str | None) -> None:
     if manual_dir is None:
         raise UserError(
             f"{builder.name} needs manual_dir, "
-            f"{builder.MANUAL_DOWNLOAD_INSTRUCTIONS.strip()}."
+            f"{builder.MANUAL_DOWNLOAD_INSTRUCTIONS.strip()}"
         )
     if not Path(manual_dir).is_dir():
         raise UserError(

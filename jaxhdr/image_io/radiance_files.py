@@ -34,7 +34,10 @@ _WRITERS = {
 
 
 def read_hdr(
-    path: str | os.PathLike, *, non_finite: Literal["error", "replace"] = "error"
+    path: str | os.PathLike,
+    *,
+    non_finite: Literal["error", "replace"] = "error",
+    negative: Literal["zero", "keep"] = "zero",
 ) -> Float[np.ndarray, "h w 3"]:
     """Returns the linear radiance in an OpenEXR, .hdr, .npy, PFM or float TIFF file.
 
@@ -46,6 +49,7 @@ def read_hdr(
         path: The file.
         non_finite: "error", or "replace": NaN and -inf become 0, +inf becomes the
             largest finite value of the image.
+        negative: "zero", or "keep" to see how far negative values go.
 
     Raises:
         UserError: The file is unreadable, no HDR image, or holds NaN or infinity.
@@ -65,7 +69,7 @@ def read_hdr(
         _check_finite(
             hdr, f"cannot read {path}", 'pass non_finite="replace" to mend it'
         )
-    return np.maximum(hdr, np.float32(0), out=hdr)
+    return hdr if negative == "keep" else np.maximum(hdr, np.float32(0), out=hdr)
 
 
 def write_hdr(

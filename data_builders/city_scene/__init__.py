@@ -1,0 +1,1 @@
+"""The `city_scene` data set: small panoramas of a city, rendered."""

@@ -1,0 +1,1 @@
+"""The `curated` data set: FHDR's recipe over a folder of HDR images."""

@@ -1,0 +1,150 @@
+"""FHDR's own data (Khan et al. 2019, section III-A), made of a folder of HDR images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import jax
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import Float
+
+from data_builders import readings, records
+from data_builders.building import Plan, SourceBuilder
+from data_builders.hdr_images.hdr_images_dataset_builder import (
+    scene_of,
+    shrink,
+    split_by_series,
+)
+from data_builders.shards import Example, Job
+from data_builders.source_files import SourceFile, fingerprint, list_files
+from data_builders.splits import hash_integer
+from jaxhdr import camera, image_io
+from jaxhdr.errors import UserError
+
+# "Exposure alteration and application of different camera curves", and nothing else.
+_CAMERA = camera.create_camera(
+    curve_shares=(0.0, 1.0, 0.0), read_noise=0.0, shot_noise=0.0, jpeg_share=0.0
+)
+_LARGEST_FACTOR = 4
+
+_simulate = jax.jit(camera.simulate, static_argnames="camera")
+
+
+@dataclasses.dataclass(eq=False)
+class CuratedConfig(tfds.core.BuilderConfig):
+    """How pairs are cut.
+
+    Attributes:
+      train_size: side of a training pair in pixels.
+      test_size: side of a test pair in pixels.
+      train_cuts: of each image of `train`.
+      test_cuts: of each image of `test`.
+      test_share: share of series (not of files) that go to `test`.
+      seed: draws cuts and cameras, with the file's name and the cut's number.
+    """
+
+    train_size: int = 256
+    test_size: int = 512
+    train_cuts: int = 12
+    test_cuts: int = 5
+    test_share: float = 0.1
+    seed: int = 0
+
+
+class Builder(SourceBuilder):
+    """Builder of the `curated` data set."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012 - the name TFDS reads
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        f"a folder of HDR files ({', '.join(image_io.HDR_SUFFIXES)}), subfolders and "
+        "zips included, whose names begin with their series and an underscore"
+    )
+    BUILDER_CONFIGS = [  # noqa: RUF012 - the name TFDS reads
+        CuratedConfig(
+            name="fhdr", description="Pairs of 256 pixels to train, 512 to test on."
+        )
+    ]
+    is_paired = True
+
+    def _plan(self, folder: Path) -> Plan:
+        config = cast(CuratedConfig, self.builder_config)
+        files = _images(folder)
+        sides = split_by_series(
+            sorted(files), share=config.test_share, seed=config.seed
+        )
+        kinds = (
+            ("train", sides["train"], config.train_size, config.train_cuts),
+            ("test", sides["validation"], config.test_size, config.test_cuts),
+        )
+        jobs = {
+            split: [
+                Job(name, _examples, (files[name], size, cuts, config.seed))
+                for name in names
+            ]
+            for split, names, size, cuts in kinds
+        }
+        return Plan(jobs, sources=self._sources(folder))
+
+    def _sources(self, folder: Path) -> str:
+        return fingerprint(list(_images(folder).values()))
+
+
+def _images(folder: Path) -> dict[str, SourceFile]:
+    """Returns the HDR files by name.
+
+    Raises:
+      UserError: there is none.
+    """
+    files = {file.name: file for file in list_files(folder)}
+    found = {name: file for name, file in files.items() if image_io.is_hdr_suffix(name)}
+    if not found:
+        raise UserError(
+            f"{folder} holds no HDR files ({', '.join(image_io.HDR_SUFFIXES)}); "
+            "give the folder that has them as manual_dir."
+        )
+    return found
+
+
+def _examples(
+    file: SourceFile, size: int, cuts: int, seed: int
+) -> Iterator[tuple[str, Example]]:
+    """Yields the pairs of one image."""
+    hdr = readings.read_radiance(file)
+    if min(hdr.shape[:2]) < size:
+        raise UserError(
+            f"{file.name} has {hdr.shape[0]} x {hdr.shape[1]} pixels, fewer than "
+            f"{size}; take it out of the folder."
+        )
+    levels = camera.clipping_levels(hdr)[None]
+    for number in range(cuts):
+        name = f"{file.name}#cut{number:02d}"
+        drawn = hash_integer(f"{seed}:{name}")
+        part = cut(hdr, size, np.random.default_rng(drawn))
+        if records.is_dark(part):
+            continue
+        # A key holds 32 bits of its seed where 64-bit numbers are off.
+        pair = _simulate(
+            jax.random.key(drawn % 2**31), part[None], levels, camera=_CAMERA
+        )
+        encoded = np.asarray(pair.encoded[0])
+        ldr = np.rint(255 * encoded).astype(np.uint8)
+        radiance = np.asarray(pair.hdr[0])
+        yield (
+            name,
+            records.record(radiance, name=name, scene=scene_of(file.name), ldr=ldr),
+        )
+
+
+def cut(
+    hdr: Float[np.ndarray, "h w 3"], size: int, rng: np.random.Generator
+) -> Float[np.ndarray, "size size 3"]:
+    """Returns a random square of the image, averaged down by a whole factor."""
+    largest = min(min(hdr.shape[:2]) // size, _LARGEST_FACTOR)
+    side = size * int(rng.integers(1, largest + 1))
+    row, column = (int(rng.integers(0, length - side + 1)) for length in hdr.shape[:2])
+    return shrink(hdr[row : row + side, column : column + side], size)

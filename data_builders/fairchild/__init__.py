@@ -1,0 +1,1 @@
+"""The `fairchild` data set: calibrated photographic survey, HDR images only."""

@@ -1,0 +1,1 @@
+"""The `hdr_real` data set: photographs of 42 cameras, merged brackets."""

@@ -1,0 +1,81 @@
+"""HDR-Real (Liu et al. 2020): real photographs beside merged brackets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import tensorflow_datasets as tfds
+
+from data_builders import published
+from data_builders.source_files import SourceFile, first_bytes_hash, match
+
+_TREE = """
+HDR-Real/LDR_in/*.jpg      (or R_CVPR2020_jpg_training/LDR_in/*.jpg)
+HDR-Real/HDR_gt/*.hdr      (or R_CVPR2020_jpg_training/HDR_gt/*.hdr)
+HDR-Real/00000/input.jpg   (the test set, if wanted; any folders of five digits)
+HDR-Real/00000/gt.hdr
+"""
+
+
+class Builder(published.PublishedBuilder):
+    """Builder of the `hdr_real` data set."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First release."}  # noqa: RUF012 - the name TFDS reads
+    data_set = published.DataSet(
+        title="HDR-Real",
+        pages=("https://github.com/alex04072000/SingleHDR",),
+        size="14 GB (training, with HDR-Synth), 17 GB (test, with others' results)",
+        licence="none stated: ask the authors before using it beyond research",
+        tree=_TREE,
+        published={"train+validation": 9786, "test": 1838},
+    )
+    MANUAL_DOWNLOAD_INSTRUCTIONS = published.instructions(data_set)
+
+    def _groups(self, files: Sequence[SourceFile]) -> Iterable[published.Group]:
+        yield from _training_pairs(
+            match(files, r"LDR_in/([^/]+)\.jpe?g"),
+            match(files, r"HDR_gt/([^/]+)\.hdr"),
+        )
+        yield from numbered_pairs(files)
+
+
+def numbered_pairs(files: Sequence[SourceFile]) -> Iterator[published.Group]:
+    """Yields the pairs of the authors' test sets, a numbered folder each."""
+    photographs = match(files, r"(\d{5})/input\.(?:jpe?g|png)")
+    truths = match(files, r"(\d{5})/gt\.hdr")
+    for (name,), ldr, hdr in published.join(photographs, truths):
+        yield published.pair(
+            name=f"test_{name}", scene=f"test_{name}", split="test", hdr=hdr, ldr=ldr
+        )
+
+
+def _training_pairs(
+    photographs: Mapping[tuple[str, ...], SourceFile],
+    truths: Mapping[tuple[str, ...], SourceFile],
+) -> Iterator[published.Group]:
+    """Yields the training pairs; the last scenes by name are `validation`.
+
+    Photographs of one HDR image are one scene. The brackets of a scene follow each
+    other by name, so a tail, unlike a random choice, has one border where a scene
+    whose HDR image is stored in several versions could be torn apart.
+    """
+    joined = list(published.join(photographs, truths))
+    if not photographs.keys() & truths.keys() and len(photographs) == len(truths):
+        # Their own training code goes by order, whatever the names are.
+        joined = [
+            (key, photographs[key], truths[other])
+            for key, other in zip(sorted(photographs), sorted(truths), strict=True)
+        ]
+    scenes: dict[str, int] = {}
+    found = []
+    for (name,), ldr, hdr in joined:
+        scene = first_bytes_hash(hdr) if hdr else name
+        scenes.setdefault(scene, len(scenes))
+        found.append((name, scene, ldr, hdr))
+    first_held_out = len(scenes) - max(
+        1, round(published.VALIDATION_SHARE * len(scenes))
+    )
+    for name, scene, ldr, hdr in found:
+        split = "validation" if scenes[scene] >= first_held_out else "train"
+        yield published.pair(name=name, scene=scene, split=split, hdr=hdr, ldr=ldr)

@@ -1,0 +1,1 @@
+"""The `ldr_hdr_pair` data set: 450 scenes at three exposures."""

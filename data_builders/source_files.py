@@ -1,0 +1,179 @@
+"""The files that somebody downloaded: in folders at any depth, unpacked or in zips.
+
+A file's name is its path below the folder, with `/`; that of a zip's member begins with
+the zip's own path without its suffix, as if it had been unpacked beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxhdr.errors import UserError
+
+# A bad checksum, a cut-off member, an unknown compression, a password.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zlib.error,
+)
+
+
+class SourceFile(NamedTuple):
+    """A file, or a member of a zip; size and time tell it from a later one."""
+
+    name: str
+    path: str
+    member: str
+    size: int
+    modified: str
+
+
+def list_files(folder: Path) -> list[SourceFile]:
+    """Returns all files below a folder by name, hidden ones left out.
+
+    A member of a zip that is also there unpacked, under the same name, is left out.
+
+    Raises:
+      UserError: a zip is damaged.
+    """
+    unpacked, members = {}, {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if _is_hidden(name) or not path.is_file():
+            continue
+        state = path.stat()
+        if path.suffix.lower() == ".zip":
+            for member in _zip_members(path):
+                inside = f"{name[: -len('.zip')]}/{member.filename}"
+                members[inside] = SourceFile(
+                    inside,
+                    str(path),
+                    member.filename,
+                    member.file_size,
+                    f"{member.CRC:08x}",
+                )
+        else:
+            unpacked[name] = SourceFile(
+                name, str(path), "", state.st_size, str(state.st_mtime_ns)
+            )
+    files = members | unpacked
+    return [files[name] for name in sorted(files)]
+
+
+def match(
+    files: Sequence[SourceFile], pattern: str
+) -> dict[tuple[str, ...], SourceFile]:
+    """Returns the files whose name ends in a pattern, by what its groups matched.
+
+    The pattern begins at the start of the name or after a `/`, so that any folder
+    above is tolerated; case does not count. One file is unpacked where another copy of
+    it is in a zip: it is taken.
+
+    Raises:
+      UserError: two files match alike, and which one is meant cannot be told.
+    """
+    compiled = re.compile(rf"(?:^|.*/){pattern}$", re.IGNORECASE)
+    found: dict[tuple[str, ...], SourceFile] = {}
+    for file in files:
+        if matched := compiled.match(file.name):
+            other = found.get(matched.groups())
+            if other is not None and bool(other.member) == bool(file.member):
+                raise UserError(
+                    f"{other.name} and {file.name} are the same file of the data set; "
+                    "remove one of them."
+                )
+            if other is None or other.member:
+                found[matched.groups()] = file
+    return found
+
+
+@contextlib.contextmanager
+def opened(file: SourceFile) -> Iterator[Path]:
+    """Yields a path that holds the file; a zip's member is unpacked for that time.
+
+    Raises:
+      UserError: a member is damaged, or what the block raised, under the file's name.
+    """
+    if not file.member:
+        with _named(file, file.path):
+            yield Path(file.path)
+        return
+    suffix = Path(file.member).suffix
+    with tempfile.TemporaryDirectory(prefix="jaxhdr-") as folder:
+        path = Path(folder) / f"member{suffix}"
+        try:
+            with _open_zip(file.path).open(file.member) as member:
+                with open(path, "wb") as copy:
+                    shutil.copyfileobj(member, copy)
+        except (
+            zipfile.BadZipFile,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
+            raise UserError(f"cannot read {file.name}: {error}") from error
+        with _named(file, str(path)):
+            yield path
+
+
+def fingerprint(files: Sequence[SourceFile]) -> str:
+    """Returns what tells these files from others: their number, names and sizes."""
+    text = "\n".join(f"{file.name} {file.size}" for file in files)
+    return f"{len(files)} files, {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def first_bytes_hash(file: SourceFile, size: int = 65536) -> str:
+    """Returns the hash of a file's first bytes and length: equal files have one."""
+    if file.member:
+        with _open_zip(file.path).open(file.member) as opened_member:
+            head = opened_member.read(size)
+    else:
+        with open(file.path, "rb") as opened_file:
+            head = opened_file.read(size)
+    return hashlib.sha256(head + str(file.size).encode()).hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def _named(file: SourceFile, path: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(path, file.name)) from error
+
+
+def _zip_members(path: Path) -> list[zipfile.ZipInfo]:
+    try:
+        members = _open_zip(str(path)).infolist()
+    except (zipfile.BadZipFile, OSError) as error:
+        raise UserError(
+            f"cannot read {path}: {error}; the download may be incomplete."
+        ) from error
+    return [m for m in members if not m.is_dir() and not _is_hidden(m.filename)]
+
+
+def _open_zip(path: str) -> zipfile.ZipFile:
+    state = os.stat(path)
+    return _opened_zip(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=8)
+def _opened_zip(path: str, _modified: int, _size: int) -> zipfile.ZipFile:
+    """Returns the zip, opened once a process: its list of members may be long."""
+    return zipfile.ZipFile(path)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))

@@ -1,0 +1,1 @@
+"""The `vds` data set: stacks of seven exposures."""
