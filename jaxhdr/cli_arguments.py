@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 from jaxhdr.errors import UserError
 
 _MAX_STOPS: Final = 64
-_PRECISIONS: Final = ("float32", "bfloat16")
+_PRECISIONS: Final = ("auto", "float32", "bfloat16")
 _WEIGHTS: Final = pathlib.Path(__file__).parent / "weights"
 
 
@@ -42,8 +42,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=_PRECISIONS,
         default=_PRECISIONS[0],
-        help="what the model computes in; bfloat16 is faster on a CPU that multiplies "
-        "it (default: float32)",
+        help="what the model computes in (default: auto, which is bfloat16 on a CPU "
+        "that multiplies it, where oneDNN is used, else float32)",
     )
 
 

@@ -22,7 +22,7 @@ import tqdm
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import alignment, expansion, image_io
+from jaxhdr import alignment, expansion, image_io, kernels
 from jaxhdr.errors import UserError
 from jaxhdr.pretrained import Pretrained, StrPath, load_pretrained
 from jaxhdr.tiling import Span, tile_layout
@@ -30,8 +30,8 @@ from jaxhdr.tiling import Span, tile_layout
 DEFAULT_TILE: Final = 768
 """Side of a tile in pixels."""
 
-PRECISIONS: Final = ("float32", "bfloat16")
-"""Types that a model can compute in."""
+PRECISIONS: Final = ("auto", "float32", "bfloat16")
+"""Types that a model can compute in, and the faster one."""
 
 ImageLike = StrPath | np.ndarray | jax.Array
 
@@ -61,6 +61,7 @@ class Reconstructor:
       label: which weights these are, with a hash or a step.
       scale: unit of the results, always `ldr_white`.
       alignment: how results were brought to it; "" if the model's own scale is that.
+      precision: what the model computes in, "float32" or "bfloat16".
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Reconstructor:
         model: StrPath | Pretrained = "fhdr",
         *,
         tile: int | None = DEFAULT_TILE,
-        precision: str = "float32",
+        precision: str = "auto",
         progress: bool = False,
     ):
         """Loads a model.
@@ -79,7 +80,9 @@ class Reconstructor:
           tile: largest side of a tile in pixels; None for the whole image at once, as
             classical operators always take it.
           precision: what the model computes in, one of `PRECISIONS`; its last layers
-            always in float32. Models without a choice compute in float32.
+            always in float32. `auto` is bfloat16 on a CPU that multiplies it (AVX512-
+            BF16, AMX) where oneDNN is used, else float32. Models without a choice
+            compute in float32.
           progress: show a bar over tiles, on a terminal.
 
         Raises:
@@ -99,10 +102,12 @@ class Reconstructor:
         self._params = model.params
         self._progress = progress
         self._tile = tile
+        self.precision = "float32"
         if isinstance(model.model, expansion.Operator):
             return
         if hasattr(model.model, "dtype"):
-            self._model = model.model.clone(dtype=precision)
+            self.precision = _faster() if precision == "auto" else precision
+            self._model = model.model.clone(dtype=self.precision)
         self._has_context = _has_context(model)
         self._halo: int = model.model.receptive_radius  # pyright: ignore
         if tile is not None:
@@ -188,7 +193,7 @@ def reconstruct(
     *,
     model: StrPath | Pretrained = "fhdr",
     tile: int | None = DEFAULT_TILE,
-    precision: str = "float32",
+    precision: str = "auto",
     progress: bool = False,
 ) -> Float[np.ndarray, "h w 3"]:
     """Returns the HDR image of one photograph; for many, use `Reconstructor`.
@@ -240,6 +245,10 @@ def to_encoded(image: ImageLike) -> Float[np.ndarray, "h w 3"]:
             "encoded floats in [0, 1], without NaN"
         )
     return array.astype(np.float32)
+
+
+def _faster() -> str:
+    return "bfloat16" if kernels.supports(jnp.dtype("bfloat16")) else "float32"
 
 
 def _kept(span: Span) -> slice:
