@@ -51,7 +51,7 @@ def open_reconstructor(options: argparse.Namespace) -> Any:
     """Returns the `Reconstructor` that the options of `add_model` ask for."""
     from jaxhdr import inference  # and JAX, which only work is worth waiting for
 
-    tile = inference.DEFAULT_TILE if options.tile is None else options.tile or None
+    tile = "auto" if options.tile is None else options.tile or None
     return inference.Reconstructor(
         options.model,
         tile=tile,

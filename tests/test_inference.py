@@ -10,7 +10,7 @@ from random_models import random_pretrained, random_sparam_lstm
 from jaxhdr import color, kernels
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import write_png
-from jaxhdr.inference import Reconstructor, reconstruct, to_encoded
+from jaxhdr.inference import TILES, Reconstructor, reconstruct, to_encoded
 from jaxhdr.pretrained import Pretrained
 
 PRETRAINED = random_pretrained()
@@ -155,7 +155,10 @@ def test_bfloat16_is_the_default_where_the_cpu_multiplies_it(
     reconstructor = Reconstructor(trained)
     chosen = "bfloat16" if multiplies else "float32"
     assert reconstructor.precision == reconstructor._model.dtype == chosen
+    assert reconstructor._tile == TILES[chosen]
     assert exact_reconstructor(trained).precision == "float32"
+    with pytest.raises(UserError, match="tile is 'big'; expected a number"):
+        Reconstructor(trained, tile="big")
     assert Reconstructor(BLUR).precision == "float32"  # it has no choice
 
 
