@@ -1,23 +1,31 @@
-"""Speed of the networks by backend and precision, as JSON lines and a Markdown table.
+"""Speed and memory of the networks, as JSON lines and a Markdown table.
 
 Run     python benchmarks/throughput.py [--rounds 5] [--cases NAME ...]
 All variants of a case are compiled first and then take turns in one process, so that a
 machine that others use too treats them alike: the ratios of their shortest times are
 the result. The ceiling is the fastest matrix product that oneDNN makes of the same
-precision, as a 1 x 1 convolution of 2048 channels.
+precision, as a 1 x 1 convolution of 2048 channels. The peak memory is the high-water
+mark (VmHWM, so Linux only) of a process that does nothing but the variant. Images in
+tiles are timed in such processes too, which take turns: one process would compile a
+model only once, for the first variant.
 """
 
 import argparse
 import json
 import os
+import pathlib
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxhdr import kernels
+from jaxhdr import Reconstructor, kernels
 from jaxhdr.kernels import library
 from jaxhdr.models import create_model
 
@@ -43,11 +51,39 @@ CASES = {
     "SParam-LSTM, 256 x 256": (SPARAM_LSTM, 1, 256, False),
     "SParam-LSTM, gradients of 4 x 64 x 64": (SPARAM_LSTM, 4, 64, True),
 }
+# Shipped model and the image's height and width, by the default tiles.
+TILED = {
+    "shipped FHDR, 1920 x 1080 in tiles": ("fhdr", 1080, 1920),
+    "shipped SParam-LSTM, 1920 x 1080 in tiles": ("sparam_lstm", 1080, 1920),
+}
 VARIANTS = (("xla", "float32"), ("onednn", "float32"), ("onednn", "bfloat16"))
 
 
-def ready(fields: dict, images: jax.Array, *, gradients: bool) -> Callable[[], object]:
+class Variant(NamedTuple):
+    """One way to compute a case."""
+
+    case: str
+    backend: str
+    dtype: str
+
+    @property
+    def name(self) -> str:
+        """Returns its name in the table."""
+        return f"{self.backend} {self.dtype}"
+
+
+def ready(variant: Variant) -> Callable[[], object]:
     """Returns a compiled function of nothing."""
+    os.environ[library.VARIABLE] = variant.backend
+    if variant.case in TILED:
+        name, height, width = TILED[variant.case]
+        image = np.random.default_rng(0).random((height, width, 3), np.float32)
+        reconstructor = Reconstructor(name, precision=variant.dtype)
+        reconstructor(image)  # compiles
+        return lambda: reconstructor(image)
+    fields, images, gradients = arguments(variant.case)
+    if variant.dtype != "float32":
+        fields = fields | {"dtype": variant.dtype}
     model = create_model(**fields)
     params = model.init(jax.random.key(0), images[:1])
 
@@ -58,6 +94,13 @@ def ready(fields: dict, images: jax.Array, *, gradients: bool) -> Callable[[], o
     function = function or (lambda params: model.apply(params, images))
     compiled = jax.jit(function).lower(params).compile()
     return lambda: jax.block_until_ready(compiled(params))
+
+
+def arguments(case: str) -> tuple[dict[str, Any], jax.Array, bool]:
+    """Returns the fields of the model, the images, and whether to differentiate."""
+    fields, batch, side, gradients = CASES[case]
+    images = np.random.default_rng(0).random((batch, side, side, 3), np.float32)
+    return fields, jnp.asarray(images), gradients
 
 
 def take_turns(functions: dict[str, Callable], rounds: int) -> dict[str, float]:
@@ -83,8 +126,11 @@ def ceiling(dtype: str) -> float:
     return 2 * side**3 / shortest[""]
 
 
-def operations(fields: dict, images: jax.Array, *, gradients: bool) -> float:
+def operations(case: str) -> float | None:
     """Returns those of the convolutions: XLA's count of the standard program."""
+    if case in TILED:
+        return None
+    fields, images, gradients = arguments(case)
     os.environ[library.VARIABLE] = "xla"
     model = create_model(**fields)
     params = jax.eval_shape(model.init, jax.random.key(0), images[:1])
@@ -92,12 +138,34 @@ def operations(fields: dict, images: jax.Array, *, gradients: bool) -> float:
     return analysis["flops"] * (3 if gradients else 1)
 
 
+def alone(variant: Variant) -> dict[str, float]:
+    """Returns the time, and the peak memory in GiB, of a process of its own."""
+    command = [sys.executable, __file__, "--alone", *variant]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+def own_peak_gib() -> float:
+    """Returns the high-water mark of this process."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    match = re.search(r"VmHWM:\s*(\d+) kB", status)
+    assert match is not None
+    return int(match[1]) / 2**20
+
+
 def main() -> None:
-    """Measures every case."""
+    """Measures every case, or one variant in this process."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--cases", nargs="+", default=list(CASES), choices=CASES)
+    known = [*CASES, *TILED]
+    parser.add_argument("--cases", nargs="+", default=known, choices=known)
+    parser.add_argument("--alone", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.alone:
+        function = ready(Variant(*options.alone))
+        seconds = take_turns({"": function}, rounds=1)[""]
+        print(json.dumps({"seconds": seconds, "peak_gib": own_peak_gib()}))
+        return
     os.environ[library.VARIABLE] = "onednn"
     ceilings = {dtype: ceiling(dtype) for dtype in ("float32", "bfloat16")}
     print(
@@ -106,36 +174,34 @@ def main() -> None:
         )
     )
     table = [
-        "| | backend | ms | GFLOP/s | of ceiling | ratio |",
-        "|---|---|---:|---:|---:|---:|",
+        "| | backend | ms | GFLOP/s | of ceiling | ratio | peak GiB |",
+        "|---|---|---:|---:|---:|---:|---:|",
     ]
     for case in options.cases:
-        fields, batch, side, gradients = CASES[case]
-        images = jnp.asarray(
-            np.random.default_rng(0).random((batch, side, side, 3)), jnp.float32
-        )
-        functions = {}
-        for backend, dtype in VARIANTS:
-            if dtype != "float32" and fields["name"] != "fhdr":
-                continue  # computes in float32 only
-            os.environ[library.VARIABLE] = backend
-            variant = fields | ({} if dtype == "float32" else {"dtype": dtype})
-            functions[f"{backend} {dtype}"] = ready(
-                variant, images, gradients=gradients
-            )
-        shortest = take_turns(functions, options.rounds)
-        count = operations(fields, images, gradients=gradients)
+        variants = [Variant(case, *variant) for variant in VARIANTS]
+        rounds = options.rounds if case in TILED else 1
+        turns = [{v.name: alone(v) for v in variants} for _ in range(rounds)]
+        if case in TILED:
+            shortest = {
+                v.name: min(turn[v.name]["seconds"] for turn in turns) for v in variants
+            }
+        else:
+            shortest = take_turns({v.name: ready(v) for v in variants}, options.rounds)
+        count = operations(case)
         for name, seconds in shortest.items():
+            rate = None if count is None else count / seconds
             row = {
                 "case": case,
                 "backend": name,
                 "ms": round(1e3 * seconds, 1),
-                "GFLOP/s": round(count / seconds / 1e9),
-                "of ceiling": round(count / seconds / ceilings[name.split()[1]], 2),
+                "GFLOP/s": rate and round(rate / 1e9),
+                "of ceiling": rate and round(rate / ceilings[name.split()[1]], 2),
                 "ratio": round(shortest["xla float32"] / seconds, 2),
+                "peak GiB": round(turns[0][name]["peak_gib"], 2),
             }
             print(json.dumps(row), flush=True)
-            table.append(f"| {' | '.join(str(value) for value in row.values())} |")
+            cells = ("" if value is None else str(value) for value in row.values())
+            table.append(f"| {' | '.join(cells)} |")
     print("\n".join(["", *table]))
 
 

@@ -154,6 +154,7 @@ def _process(job: cli_plan.Job, options: argparse.Namespace, reconstructor) -> N
     metadata = {
         "scale": reconstructor.scale,
         "model": reconstructor.label,
+        "precision": reconstructor.precision,
         "software": f"jaxhdr {jaxhdr.__version__}",
         "source": cli_arguments.text_of(job.source),
     }

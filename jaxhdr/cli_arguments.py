@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 from jaxhdr.errors import UserError
 
 _MAX_STOPS: Final = 64
-_PRECISIONS: Final = ("float32", "bfloat16")
+_PRECISIONS: Final = ("auto", "float32", "bfloat16")
 _WEIGHTS: Final = pathlib.Path(__file__).parent / "weights"
 
 
@@ -42,8 +42,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=_PRECISIONS,
         default=_PRECISIONS[0],
-        help="what the model computes in; bfloat16 is faster on a CPU that multiplies "
-        "it (default: float32)",
+        help="what the model computes in (default: auto, which is bfloat16 on a CPU "
+        "that multiplies it, where oneDNN is used, else float32)",
     )
 
 
@@ -51,7 +51,7 @@ def open_reconstructor(options: argparse.Namespace) -> Any:
     """Returns the `Reconstructor` that the options of `add_model` ask for."""
     from jaxhdr import inference  # and JAX, which only work is worth waiting for
 
-    tile = inference.DEFAULT_TILE if options.tile is None else options.tile or None
+    tile = "auto" if options.tile is None else options.tile or None
     return inference.Reconstructor(
         options.model,
         tile=tile,

@@ -408,7 +408,9 @@ def _evaluate(
     folders = {pathlib.Path(path).name: path for path in predictions}
     opened = {
         pathlib.Path(name).name.removesuffix(".safetensors"): Reconstructor(
-            name, tile=None
+            name,
+            tile=None,
+            precision="float32",  # scores of one program do not depend on the machine
         )
         for name in models
     }

@@ -22,16 +22,16 @@ import tqdm
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import alignment, expansion, image_io
+from jaxhdr import alignment, expansion, image_io, kernels
 from jaxhdr.errors import UserError
 from jaxhdr.pretrained import Pretrained, StrPath, load_pretrained
 from jaxhdr.tiling import Span, tile_layout
 
-DEFAULT_TILE: Final = 768
-"""Side of a tile in pixels."""
+TILES: Final = {"float32": 768, "bfloat16": 1280}
+"""Largest sides of a tile in pixels, by precision: FHDR, T = 4, then takes 3 GiB."""
 
-PRECISIONS: Final = ("float32", "bfloat16")
-"""Types that a model can compute in."""
+PRECISIONS: Final = ("auto", "float32", "bfloat16")
+"""Types that a model can compute in, and the faster one."""
 
 ImageLike = StrPath | np.ndarray | jax.Array
 
@@ -61,14 +61,15 @@ class Reconstructor:
       label: which weights these are, with a hash or a step.
       scale: unit of the results, always `ldr_white`.
       alignment: how results were brought to it; "" if the model's own scale is that.
+      precision: what the model computes in, "float32" or "bfloat16".
     """
 
     def __init__(
         self,
         model: StrPath | Pretrained = "fhdr",
         *,
-        tile: int | None = DEFAULT_TILE,
-        precision: str = "float32",
+        tile: int | str | None = "auto",
+        precision: str = "auto",
         progress: bool = False,
     ):
         """Loads a model.
@@ -76,10 +77,12 @@ class Reconstructor:
         Args:
           model: a shipped model's name, that of a classical operator, the workdir of a
             training run, or a .safetensors file.
-          tile: largest side of a tile in pixels; None for the whole image at once, as
-            classical operators always take it.
+          tile: largest side of a tile in pixels; `auto` for that of `TILES`; None for
+            the whole image at once, as classical operators always take it.
           precision: what the model computes in, one of `PRECISIONS`; its last layers
-            always in float32. Models without a choice compute in float32.
+            always in float32. `auto` is bfloat16 on a CPU that multiplies it (AVX512-
+            BF16, AMX) where oneDNN is used, else float32. Models without a choice
+            compute in float32.
           progress: show a bar over tiles, on a terminal.
 
         Raises:
@@ -98,15 +101,17 @@ class Reconstructor:
         self._model: Any = model.model
         self._params = model.params
         self._progress = progress
-        self._tile = tile
+        self.precision = "float32"
         if isinstance(model.model, expansion.Operator):
             return
         if hasattr(model.model, "dtype"):
-            self._model = model.model.clone(dtype=precision)
+            self.precision = _faster() if precision == "auto" else precision
+            self._model = model.model.clone(dtype=self.precision)
         self._has_context = _has_context(model)
         self._halo: int = model.model.receptive_radius  # pyright: ignore
-        if tile is not None:
-            tile_layout(tile + 1, tile, self._halo)
+        self._tile = _side(tile, self.precision)
+        if self._tile is not None:
+            tile_layout(self._tile + 1, self._tile, self._halo)
 
     def __call__(self, image: ImageLike) -> Float[np.ndarray, "h w 3"]:
         """Returns the HDR image of a photograph.
@@ -187,8 +192,8 @@ def reconstruct(
     image: ImageLike,
     *,
     model: StrPath | Pretrained = "fhdr",
-    tile: int | None = DEFAULT_TILE,
-    precision: str = "float32",
+    tile: int | str | None = "auto",
+    precision: str = "auto",
     progress: bool = False,
 ) -> Float[np.ndarray, "h w 3"]:
     """Returns the HDR image of one photograph; for many, use `Reconstructor`.
@@ -198,7 +203,7 @@ def reconstruct(
         [0, 1], display-encoded sRGB.
       model: a shipped model's name, that of a classical operator (`expansion`), the
         workdir of a training run, or a .safetensors file.
-      tile: largest side of a tile in pixels; None for the whole image at once.
+      tile: as for `Reconstructor`.
       precision: as for `Reconstructor`.
       progress: show a bar over tiles, on a terminal.
 
@@ -240,6 +245,19 @@ def to_encoded(image: ImageLike) -> Float[np.ndarray, "h w 3"]:
             "encoded floats in [0, 1], without NaN"
         )
     return array.astype(np.float32)
+
+
+def _side(tile: int | str | None, precision: str) -> int | None:
+    if not isinstance(tile, str):
+        return tile
+    if tile != "auto":
+        raise UserError(f"tile is {tile!r}; expected a number of pixels, None or 'auto'")
+    # Without oneDNN bfloat16 saves no memory.
+    return TILES[precision if precision == _faster() else "float32"]
+
+
+def _faster() -> str:
+    return "bfloat16" if kernels.supports(jnp.dtype("bfloat16")) else "float32"
 
 
 def _kept(span: Span) -> slice:

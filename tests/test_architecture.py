@@ -43,7 +43,9 @@ ALLOWED = {
     "expansion": {"bilateral", "color"},
     "pretrained": {"checkpoints", "expansion", "models", "scales", "weight_files"},
     "alignment": {"scales"},
-    "inference": {"alignment", "expansion", "image_io", "pretrained", "tiling"},
+    "inference": {
+        *("alignment", "expansion", "image_io", "kernels", "pretrained", "tiling"),
+    },
     # reports and runs
     "reports": {"atomic", "metrics"},
     "row_log": {"atomic", "reports"},

@@ -310,6 +310,7 @@ def test_the_header_says_what_the_file_is(folder):
     metadata = image_io.read_metadata("out/a.exr")
     assert metadata["scale"] == "ldr_white"
     assert metadata["model"] == "blur"
+    assert metadata["precision"] == "float32"
     assert metadata["source"] == "photo.jpg"
     assert metadata["software"].startswith("jaxhdr 0.")
     assert "alignment" not in metadata

@@ -174,6 +174,19 @@ def test_every_way_to_run_the_steps_gives_the_same(changes):
         )
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_bfloat16_is_near_float32_and_leaves_float32_outside(case):
+    result, gradients = result_and_gradients(case, dtype="bfloat16")
+    expected, expected_gradients = result_and_gradients(case)
+    assert result.dtype == np.float32
+    assert 0 < np.abs(result - expected).max() < 0.05 * expected.std()
+    mine, wanted = (
+        np.concatenate([gradient.ravel() for gradient in found.values()])
+        for found in (gradients, expected_gradients)
+    )
+    assert np.linalg.norm(mine - wanted) < 0.05 * np.linalg.norm(wanted)
+
+
 # What is read
 
 
@@ -293,9 +306,11 @@ def test_radiance_above_the_peak_is_cut_to_it_by_the_residual_head():
         ("peak", -1.0),
         ("peak", float("nan")),
         ("peak", float("inf")),
+        ("dtype", "float99"),
     ],
 )
 def test_a_bad_option_is_named_and_refused(option, value):
-    options = {"head": "relu", "loop": "rolled", "peak": 64.0} | {option: value}
+    options = {"head": "relu", "loop": "rolled", "peak": 64.0, "dtype": "float32"}
+    options |= {option: value}
     with pytest.raises(UserError, match=f"{option} is {value!r}; expected"):
         conv_lstm.check_options(**options)

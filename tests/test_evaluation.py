@@ -181,7 +181,7 @@ def test_a_prediction_is_what_the_reconstruction_of_the_photograph_gives():
     encoded = jnp.stack([bright, bright / 3])
     stages = predict(encoded)
     assert stages.shape == (2, 2, 60, 40, 3)
-    reconstructor = Reconstructor(trained, tile=40)
+    reconstructor = Reconstructor(trained, tile=40, precision="float32")
     for image, estimates in zip(encoded, stages.swapaxes(0, 1), strict=True):
         theirs = reconstructor.stages(np.asarray(image))
         np.testing.assert_allclose(estimates, theirs, rtol=2e-5, atol=2e-5)

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,10 +7,10 @@ import pytest
 from flax import linen as nn
 from random_models import random_pretrained, random_sparam_lstm
 
-from jaxhdr import color
+from jaxhdr import color, kernels
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import write_png
-from jaxhdr.inference import Reconstructor, reconstruct, to_encoded
+from jaxhdr.inference import TILES, Reconstructor, reconstruct, to_encoded
 from jaxhdr.pretrained import Pretrained
 
 PRETRAINED = random_pretrained()
@@ -69,6 +71,9 @@ RELATIVE = Pretrained(Relative(), {}, "relative")
 GAINS = Pretrained(Gains(), {}, "gains", "mean_half")
 SPARAM_LSTM = random_sparam_lstm(num_regions=3, loop="rolled")
 
+# For comparisons to rounding errors of float32; the default depends on the machine.
+exact_reconstructor = functools.partial(Reconstructor, precision="float32")
+
 
 @pytest.mark.parametrize("tile", [16, 9, 40])
 @pytest.mark.parametrize("shape", [(37, 70), (16, 17), (1, 50), (50, 1), (41, 3)])
@@ -90,8 +95,8 @@ def test_a_halo_one_pixel_short_would_be_seen():
 
 def test_tiled_fhdr_equals_whole():
     image = photograph(100, 131)
-    whole = reconstruct(image, model=PRETRAINED, tile=None)
-    tiled = reconstruct(image, model=PRETRAINED, tile=90)
+    whole = exact_reconstructor(PRETRAINED, tile=None)(image)
+    tiled = exact_reconstructor(PRETRAINED, tile=90)(image)
     assert whole.std() > 0.1
     np.testing.assert_allclose(tiled, whole, rtol=1e-5, atol=1e-5)
 
@@ -99,14 +104,14 @@ def test_tiled_fhdr_equals_whole():
 def test_tiled_sparam_lstm_equals_whole():
     # Dark on one side: the curve and the regions of a tile would be others.
     image = photograph(50, 130) // np.linspace(1, 9, 130).astype(np.uint8)[:, None]
-    whole = Reconstructor(SPARAM_LSTM, tile=None).details(image)
-    tiled = Reconstructor(SPARAM_LSTM, tile=64).details(image)
+    whole = exact_reconstructor(SPARAM_LSTM, tile=None).details(image)
+    tiled = exact_reconstructor(SPARAM_LSTM, tile=64).details(image)
     mean = whole.stages.mean(axis=(1, 2, 3))
     assert (whole.stages.std(axis=(1, 2, 3)) > 0.5 * mean).all()
     atol = 1e-5 * mean.min()
     np.testing.assert_allclose(tiled.stages, whole.stages, rtol=1e-5, atol=atol)
     np.testing.assert_allclose(tiled.factors, whole.factors, rtol=1e-5)
-    part = Reconstructor(SPARAM_LSTM, tile=64).stages(image[:, 66:])
+    part = exact_reconstructor(SPARAM_LSTM, tile=64).stages(image[:, 66:])
     difference = np.abs(part - whole.stages[:, :, 66:]).max(axis=(1, 2, 3))
     assert (difference > 0.1 * mean).all()
 
@@ -116,7 +121,7 @@ def test_the_whole_image_at_once_is_what_the_network_gives_by_itself():
     absolute = SPARAM_LSTM._replace(scale="ldr_white")
     apply = jax.jit(SPARAM_LSTM.model.apply)
     stages = apply({"params": SPARAM_LSTM.params}, to_encoded(image)[None])
-    ours = Reconstructor(absolute, tile=64).stages(image)
+    ours = exact_reconstructor(absolute, tile=64).stages(image)
     np.testing.assert_allclose(ours, stages[:, 0], rtol=1e-5, atol=1e-5)
 
 
@@ -124,19 +129,42 @@ def test_the_whole_image_at_once_is_what_the_network_gives_by_itself():
 def test_tiled_fhdr_of_two_iterations_equals_whole():
     model = random_pretrained(num_iterations=2)
     image = photograph(70, 260)
-    whole = Reconstructor(model, tile=None).stages(image)
-    tiled = Reconstructor(model, tile=160).stages(image)
+    whole = exact_reconstructor(model, tile=None).stages(image)
+    tiled = exact_reconstructor(model, tile=160).stages(image)
     np.testing.assert_allclose(tiled, whole, rtol=1e-5, atol=1e-5)
 
 
-def test_bfloat16_is_near_float32():
+@pytest.mark.parametrize("model", [PRETRAINED, SPARAM_LSTM], ids=["fhdr", "sparam"])
+def test_bfloat16_is_near_float32(model):
     encoded = photograph(20, 24)
-    exact = Reconstructor(PRETRAINED)(encoded)
-    near = Reconstructor(PRETRAINED, precision="bfloat16")(encoded)
+    exact = exact_reconstructor(model)(encoded)
+    near = Reconstructor(model, precision="bfloat16")(encoded)
     assert near.dtype == np.float32
     assert 0 < np.abs(near - exact).max() < 0.05 * exact.max()
     with pytest.raises(UserError, match=r"precision is 'half'; expected one of"):
         Reconstructor(PRETRAINED, precision="half")
+
+
+@pytest.mark.parametrize("multiplies", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_bfloat16_is_the_default_where_the_cpu_multiplies_it(
+    monkeypatch, multiplies, dtype
+):
+    monkeypatch.setattr(kernels, "supports", lambda dtype: multiplies)
+    trained = PRETRAINED._replace(model=PRETRAINED.model.clone(dtype=dtype))
+    reconstructor = Reconstructor(trained)
+    chosen = "bfloat16" if multiplies else "float32"
+    assert reconstructor.precision == reconstructor._model.dtype == chosen
+    assert reconstructor._tile == TILES[chosen]
+    assert exact_reconstructor(trained).precision == "float32"
+    with pytest.raises(UserError, match="tile is 'big'; expected a number"):
+        Reconstructor(trained, tile="big")
+    assert Reconstructor(BLUR).precision == "float32"  # it has no choice
+
+
+def test_without_onednn_the_default_is_float32(monkeypatch):
+    monkeypatch.setenv("JAXHDR_CONV", "xla")
+    assert Reconstructor(PRETRAINED).precision == "float32"
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 3), (1, 600), (600, 1), (17, 5)])
@@ -163,7 +191,7 @@ def test_a_batch_of_images_gives_what_each_gives_alone(model):
     images = [photograph(20, 30, seed=n) // (n + 1) for n in range(3)]
     batch = jnp.stack([to_encoded(image) for image in images])
     stages = jax.jit(model.model.apply)({"params": model.params}, batch)
-    singles = np.stack([reconstruct(image, model=model) for image in images])
+    singles = np.stack([exact_reconstructor(model)(image) for image in images])
     np.testing.assert_allclose(stages[-1], singles, rtol=1e-5, atol=1e-5)
 
 

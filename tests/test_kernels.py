@@ -1,3 +1,4 @@
+import functools
 import os
 import pathlib
 import shutil
@@ -9,9 +10,11 @@ import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from random_models import random_pretrained, random_sparam_lstm
 
-from jaxhdr import kernels
+from jaxhdr import camera, kernels, train_step
 from jaxhdr.errors import UserError
 from jaxhdr.kernels import library
 from jaxhdr.models import create_model
@@ -150,6 +153,47 @@ def test_the_dense_block_in_bfloat16_is_near(onednn):
     assert_near(found, expected, dtype=BFLOAT16)
 
 
+def lstm_arguments(rng, shape, *, inputs, features, has_state=True, dtype=FLOAT32):
+    x = array(rng, *shape, inputs, dtype=dtype)
+    kernel = kernel_of(rng, 3, 3, inputs + features, 4 * features)
+    weights = kernels.LstmWeights(kernel, array(rng, 4 * features))
+    if not has_state:
+        return x, None, weights
+    cell, hidden = (array(rng, *shape, features) for _ in range(2))
+    return x, kernels.LstmState(cell, jnp.tanh(hidden).astype(dtype)), weights
+
+
+@pytest.mark.parametrize("shape", [(1, 90, 53), (3, 7, 5), (1, 2, 2100), (2, 1, 1)])
+@pytest.mark.parametrize("has_state", [True, False])
+@pytest.mark.parametrize("inputs, features", [(6, 64), (64, 6)])
+def test_an_lstm_step_equals_its_equations(
+    onednn, dtype, shape, has_state, inputs, features
+):
+    rng = np.random.default_rng(5)
+    sizes = {"inputs": inputs, "features": features, "has_state": has_state}
+    arguments = lstm_arguments(rng, shape, **sizes, dtype=dtype)
+    probes = kernels.LstmState(
+        array(rng, *shape, features), array(rng, *shape, features, dtype=dtype)
+    )
+    found = value_and_gradients(kernels.lstm_step, arguments, probes)
+    assert found[0].cell.dtype == FLOAT32 and found[0].hidden.dtype == dtype
+    onednn.setenv(library.VARIABLE, "xla")
+    exact = jax.tree.map(lambda a: a.astype(FLOAT32), (arguments, probes))
+    expected = value_and_gradients(kernels.lstm_step, *exact)
+    assert_near(found, expected, dtype=dtype)
+
+
+def test_an_lstm_step_takes_any_sums(onednn):
+    x = jnp.asarray([0, 1e3, -1e3, 1e30, -1e30, np.inf, -np.inf, np.nan], FLOAT32)
+    weights = kernels.LstmWeights(jnp.zeros((3, 3, 9, 32)), jnp.tile(x, 4))
+    state = kernels.LstmState(jnp.full((1, 2, 2, 8), 0.5), jnp.zeros((1, 2, 2, 8)))
+    cell, hidden = kernels.lstm_step(jnp.zeros((1, 2, 2, 1)), state, weights)
+    onednn.setenv(library.VARIABLE, "xla")
+    expected = kernels.lstm_step(jnp.zeros((1, 2, 2, 1)), state, weights)
+    np.testing.assert_allclose(cell, expected.cell, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(hidden, expected.hidden, rtol=1e-6, atol=1e-6)
+
+
 def test_calls_from_many_threads_do_not_mix(onednn):
     rng = np.random.default_rng(4)
     cases = [
@@ -214,6 +258,45 @@ def test_an_export_holds_standard_convolutions_only(name, fields, platform):
     assert "jaxhdr" not in text.split("loc(")[0]
     assert "custom_call @jaxhdr" not in text
     assert text.count("stablehlo.convolution") > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "trained",
+    [random_pretrained(num_iterations=2), random_sparam_lstm(num_regions=3)],
+    ids=["fhdr", "sparam_lstm"],
+)
+def test_a_step_of_training_is_that_of_xla(onednn, trained):
+    """Loss to 1e-5; each parameter's change to 1e-3 of its largest, step for slope."""
+    rng = np.random.default_rng(6)
+    hdr = np.exp(rng.normal(size=(2, 24, 20, 3))).astype(np.float32)
+    levels = np.stack([camera.clipping_levels(image) for image in hdr])
+    batch = {"hdr": jnp.asarray(hdr), "clipping_levels": jnp.asarray(levels)}
+    optimizer = optax.sgd(1e4)  # so that no change is rounded away beside its parameter
+
+    def run(backend):
+        onednn.setenv(library.VARIABLE, backend)
+        step = functools.partial(
+            train_step.train_step.__wrapped__,  # compiled anew for each backend
+            model=trained.model,
+            optimizer=optimizer,
+            loss=(("peak", 64.0), ("clipped_weight", 5.0)),
+            virtual_camera=camera.Camera(),
+            ema_decay=0.5,
+        )
+        before = train_step.create_state(trained.params, optimizer)
+        after, terms = jax.jit(step)(before, batch, jax.random.key(7))
+        return terms, jax.tree.map(jnp.subtract, after.params, before.params)
+
+    (terms, changes), (expected_terms, expected) = run("onednn"), run("xla")
+    assert terms.keys() == expected_terms.keys()
+    np.testing.assert_allclose(terms["loss"], expected_terms["loss"], rtol=1e-5)
+    mine, theirs = (jax.tree_util.tree_leaves_with_path(x) for x in (changes, expected))
+    for (path, change), (_, wanted) in zip(mine, theirs, strict=True):
+        wanted = np.asarray(wanted)
+        assert np.any(wanted), path
+        atol = 1e-3 * np.abs(wanted).max()
+        np.testing.assert_allclose(change, wanted, rtol=0, atol=atol, err_msg=str(path))
 
 
 @pytest.mark.parametrize("value, dtype", [("xla", FLOAT32), ("auto", "float16")])

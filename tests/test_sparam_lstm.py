@@ -153,6 +153,7 @@ def test_black_and_white_images_start_at_themselves_with_finite_gradients():
         ("head", "tanh"),
         ("loop", "python"),
         ("peak", -1.0),
+        ("dtype", "int32"),
     ],
 )
 def test_a_bad_option_is_named_and_refused(option, value):

@@ -14,14 +14,19 @@ from jaxhdr.kernels.dense import (
     DenseKernels,
     dense_block,
 )
-from jaxhdr.kernels.library import held_bytes
+from jaxhdr.kernels.library import held_bytes, supports
+from jaxhdr.kernels.lstm import LstmState, LstmWeights, lstm_step
 
 __all__ = [
     "FEATURES",
     "GROWTH",
     "NUM_LAYERS",
     "DenseKernels",
+    "LstmState",
+    "LstmWeights",
     "convolve",
     "dense_block",
     "held_bytes",
+    "lstm_step",
+    "supports",
 ]

@@ -7,6 +7,7 @@
 // OpenMP's team, oneDNN's objects and the buffers below: nothing here needs a lock
 // besides its queue, and no second team competes for the cores.
 
+#include <omp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -99,18 +101,24 @@ struct Convolution {
   int64_t batch = 1, depth = 1, height = 1, width = 1, in = 1, out = 1;
   int64_t rows = 1, columns = 1, dilation = 1;
   bool same = true;  // zero padding that keeps the size, or none
+  bool goes_on_above = false, goes_on_below = false;  // no padding there
   bool bias = false, accumulate = false, add = false, relu = false;
   KernelLayout kernel{};
 
   int64_t Margin(int64_t size) const { return same ? size / 2 * dilation : 0; }
-  int64_t Shrunk(int64_t side, int64_t size) const {
-    return side + 2 * Margin(size) - (size - 1) * dilation;
+  int64_t Above() const { return goes_on_above ? 0 : Margin(rows); }
+  int64_t Below() const { return goes_on_below ? 0 : Margin(rows); }
+  int64_t ResultHeight() const {
+    return height + Above() + Below() - (rows - 1) * dilation;
+  }
+  int64_t ResultWidth() const {
+    return width + 2 * Margin(columns) - (columns - 1) * dilation;
   }
 
   std::vector<int64_t> Key() const {
     return {static_cast<int64_t>(kind), static_cast<int64_t>(type),
             static_cast<int64_t>(result), batch, depth, height, width, in, out, rows,
-            columns, dilation, same, bias, accumulate, add, relu, kernel.out, kernel.in,
+            columns, dilation, same, goes_on_above, goes_on_below, bias, accumulate, add, relu, kernel.out, kernel.in,
             kernel.depth, kernel.row, kernel.column};
   }
 };
@@ -239,7 +247,7 @@ class Engine {
     const memory::desc input(dims(c.batch, c.in, c.depth, c.height, c.width), c.type,
                              dense);
     const memory::desc result(
-        dims(c.batch, c.out, 1, c.Shrunk(c.height, c.rows), c.Shrunk(c.width, c.columns)),
+        dims(c.batch, c.out, 1, c.ResultHeight(), c.ResultWidth()),
         c.kind == Kind::kForward ? c.result : c.type, dense);
     const auto kernel_dims = dims(c.out, c.in, c.depth, c.rows, c.columns);
     const KernelLayout& k = c.kernel;
@@ -252,7 +260,8 @@ class Engine {
         c.bias ? memory::desc({c.out}, Type::f32, memory::format_tag::a) : memory::desc();
     const auto stride = spatial(1, 1, 1);
     const auto dilation = spatial(0, c.dilation - 1, c.dilation - 1);
-    const auto margin = spatial(0, c.Margin(c.rows), c.Margin(c.columns));
+    const auto before = spatial(0, c.Above(), c.Margin(c.columns));
+    const auto after_it = spatial(0, c.Below(), c.Margin(c.columns));
     const auto direct = dnnl::algorithm::convolution_direct;
 
     dnnl::post_ops after;
@@ -269,7 +278,7 @@ class Engine {
     const dnnl::convolution_forward::primitive_desc forward(
         engine_, dnnl::prop_kind::forward_training, direct, input,
         memory::desc(kernel_dims, c.type, memory::format_tag::any), bias, result, stride,
-        dilation, margin, margin,
+        dilation, before, after_it,
         c.kind == Kind::kForward ? with_post_ops : attributes);
     Plan plan;
     plan.input = input;
@@ -281,14 +290,14 @@ class Engine {
       plan.run = dnnl::convolution_forward(forward);
     } else if (c.kind == Kind::kBackwardInput) {
       const dnnl::convolution_backward_data::primitive_desc backward(
-          engine_, direct, input, any_kernel, result, stride, dilation, margin, margin,
+          engine_, direct, input, any_kernel, result, stride, dilation, before, after_it,
           forward, attributes);
       Finish(plan, backward, backward.weights_desc());
       plan.run = dnnl::convolution_backward_data(backward);
     } else {
       const dnnl::convolution_backward_weights::primitive_desc backward(
-          engine_, direct, input, any_kernel, bias, result, stride, dilation, margin,
-          margin, forward, attributes);
+          engine_, direct, input, any_kernel, bias, result, stride, dilation, before,
+          after_it, forward, attributes);
       Finish(plan, backward, backward.diff_weights_desc());
       plan.run = dnnl::convolution_backward_weights(backward);
     }
@@ -699,6 +708,325 @@ ffi::Error DenseBackward(
   });
 }
 
+// ---- One step of a convolutional LSTM (Shi et al. 2015, equation 3) ----------------
+//
+// Gates lie in the order write, forget, candidate, output. The cell is float32. Rows of
+// pixels are computed in stripes, so that the gates' sums stay in the cache until the
+// cell has read them.
+
+constexpr int64_t kStripe = 2048;  // pixels, at least one row: 2 MB of 256 float32 gates
+
+#define JAXHDR_AVX512 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,fma")]]
+#define JAXHDR_INLINE [[gnu::always_inline]] inline
+
+using BFloat16 = struct { uint16_t bits; };
+
+JAXHDR_INLINE float Read(float x) { return x; }
+JAXHDR_INLINE float Read(BFloat16 x) {
+  const uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof(value));
+  return value;
+}
+
+JAXHDR_INLINE void Write(float value, float& to) { to = value; }
+JAXHDR_INLINE void Write(float value, BFloat16& to) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  const uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
+  // Rounding would make an infinity of some NaN.
+  to.bits = static_cast<uint16_t>(value == value ? rounded : 0x7FC0);
+}
+
+// 1 / (1 + exp(-x)); exp by the polynomial of `expf` in Moshier's Cephes library.
+JAXHDR_INLINE float Sigmoid(float x) {
+  const float y = std::min(std::max(-x, -87.f), 87.f);
+  const float n = (y * 1.44269504f + 12582912.f) - 12582912.f;  // rounds: 1.5 * 2^23
+  const float r = y - n * 0.693359375f + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.f;
+  const int32_t bits = (static_cast<int32_t>(n) + 127) << 23;
+  float power;
+  std::memcpy(&power, &bits, sizeof(power));
+  return 1.f / (1.f + p * power);
+}
+
+JAXHDR_INLINE float Tanh(float x) { return 2.f * Sigmoid(2.f * x) - 1.f; }
+
+// The arrays of some pixels; `sums` are what the gates' functions are applied to.
+template <typename T>
+struct Cells {
+  int64_t pixels, features;
+  float* sums;
+  const float* cell_before;  // null: zero
+  float* cell;
+  T *hidden, *gates;  // gates: null if not wanted
+};
+
+template <typename T>
+JAXHDR_INLINE void UpdateCells(const Cells<T>& c) {
+  const int64_t f = c.features;
+  for (int64_t pixel = 0; pixel < c.pixels; ++pixel) {
+    float* __restrict sums = c.sums + pixel * 4 * f;
+    float* __restrict cell = c.cell + pixel * f;
+    T* __restrict hidden = c.hidden + pixel * f;
+#pragma omp simd
+    for (int64_t i = 0; i < 4 * f; ++i) {
+      const float scale = i >= 2 * f && i < 3 * f ? 2.f : 1.f;
+      sums[i] = scale * Sigmoid(scale * sums[i]) + 1.f - scale;
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < f; ++i) cell[i] = sums[i] * sums[2 * f + i];
+    if (c.cell_before != nullptr) {
+      const float* __restrict before = c.cell_before + pixel * f;
+#pragma omp simd
+      for (int64_t i = 0; i < f; ++i) cell[i] += sums[f + i] * before[i];
+    }
+#pragma omp simd
+    for (int64_t i = 0; i < f; ++i) Write(sums[3 * f + i] * Tanh(cell[i]), hidden[i]);
+    if (c.gates != nullptr) {
+      T* __restrict gates = c.gates + pixel * 4 * f;
+#pragma omp simd
+      for (int64_t i = 0; i < 4 * f; ++i) Write(sums[i], gates[i]);
+    }
+  }
+}
+
+template <typename T>
+struct CellGradients {
+  int64_t pixels, features;
+  const T *of_hidden, *gates;
+  const float *of_cell, *cell_before, *cell;  // cell_before: null for zero
+  float* of_cell_before;
+  T* of_sums;
+};
+
+template <typename T>
+JAXHDR_INLINE void UpdateGradients(const CellGradients<T>& c) {
+  const int64_t f = c.features;
+  for (int64_t pixel = 0; pixel < c.pixels; ++pixel) {
+    const T* __restrict of_hidden = c.of_hidden + pixel * f;
+    const T* __restrict gates = c.gates + pixel * 4 * f;
+    const float* __restrict of_cell = c.of_cell + pixel * f;
+    const float* __restrict cell = c.cell + pixel * f;
+    T* __restrict of_sums = c.of_sums + pixel * 4 * f;
+    const bool is_first = c.cell_before == nullptr;
+    // Without a state before, any values will do: they are multiplied by zero.
+    const float* before = is_first ? cell : c.cell_before + pixel * f;
+    const float has_before = is_first ? 0.f : 1.f;
+    float* __restrict of_before = c.of_cell_before + pixel * f;
+#pragma omp simd
+    for (int64_t i = 0; i < f; ++i) {
+      const float write = Read(gates[i]), forget = Read(gates[f + i]);
+      const float candidate = Read(gates[2 * f + i]), output = Read(gates[3 * f + i]);
+      const float of_h = Read(of_hidden[i]), bent = Tanh(cell[i]);
+      const float of_c = of_cell[i] + of_h * output * (1.f - bent * bent);
+      Write(of_c * candidate * write * (1.f - write), of_sums[i]);
+      Write(has_before * of_c * before[i] * forget * (1.f - forget), of_sums[f + i]);
+      Write(of_c * write * (1.f - candidate * candidate), of_sums[2 * f + i]);
+      Write(of_h * bent * output * (1.f - output), of_sums[3 * f + i]);
+      of_before[i] = of_c * forget;
+    }
+  }
+}
+
+template <typename T>
+JAXHDR_AVX512 void UpdateWide(const Cells<T>& c) {
+  UpdateCells(c);
+}
+template <typename T>
+JAXHDR_AVX512 void UpdateWide(const CellGradients<T>& c) {
+  UpdateGradients(c);
+}
+template <typename T>
+void UpdateNarrow(const Cells<T>& c) {
+  UpdateCells(c);
+}
+template <typename T>
+void UpdateNarrow(const CellGradients<T>& c) {
+  UpdateGradients(c);
+}
+
+template <typename Part>
+void Update(const Part& part) {
+  static const bool is_wide =
+      dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
+  is_wide ? UpdateWide(part) : UpdateNarrow(part);
+}
+
+template <typename T>
+T* Moved(T* data, int64_t elements) {
+  return data == nullptr ? nullptr : data + elements;
+}
+
+// Runs `body(first, count)` for parts of `size` on OpenMP's team.
+template <typename Body>
+void InParallel(int64_t size, const Body& body) {
+#pragma omp parallel
+  {
+    const int64_t threads = omp_get_num_threads(), thread = omp_get_thread_num();
+    const int64_t first = size * thread / threads;
+    body(first, size * (thread + 1) / threads - first);
+  }
+}
+
+struct Lstm {
+  int64_t batch, height, width, inputs, features, dilation;
+  Type type;
+
+  Lstm(const ffi::AnyBuffer& x, const ffi::AnyBuffer& hidden, int64_t dilation_)
+      : batch(x.dimensions()[0]),
+        height(x.dimensions()[1]),
+        width(x.dimensions()[2]),
+        inputs(x.dimensions()[3]),
+        features(hidden.dimensions()[3]),
+        dilation(dilation_),
+        type(TypeOf(x)) {}
+
+  int64_t Pixels() const { return height * width; }
+  int64_t Bytes(int64_t elements) const {
+    return elements * static_cast<int64_t>(memory::data_type_size(type));
+  }
+
+  // Of the inputs, or of the hidden state.
+  Convolution Gates(Kind kind, bool of_hidden) const {
+    Convolution c;
+    c.kind = kind;
+    c.type = type;
+    c.result = Type::f32;
+    c.batch = batch;
+    c.height = height;
+    c.width = width;
+    c.in = of_hidden ? features : inputs;
+    c.out = 4 * features;
+    c.rows = c.columns = 3;
+    c.dilation = dilation;
+    c.kernel = Hwio(3, inputs + features, 4 * features);
+    c.bias = !of_hidden && kind != Kind::kBackwardInput;
+    c.accumulate = of_hidden && kind == Kind::kForward;
+    return c;
+  }
+
+  float* KernelOf(bool of_hidden, float* kernel) const {
+    return kernel + (of_hidden ? inputs * 4 * features : 0);
+  }
+};
+
+template <typename T>
+void RunLstm(Engine& engine, const Lstm& lstm, const ffi::AnyBuffer& x,
+             const ffi::AnyBuffer& before, const ffi::AnyBuffer& cell_before,
+             const ffi::AnyBuffer& kernel, const ffi::AnyBuffer& bias,
+             const ffi::AnyBuffer& hidden, const ffi::AnyBuffer& cell,
+             const ffi::AnyBuffer& gates) {
+  const bool is_first = IsEmpty(before);
+  const int64_t f = lstm.features;
+  const int64_t rows =
+      std::min(lstm.height, std::max<int64_t>(1, kStripe / lstm.width));
+  float* sums = static_cast<float*>(
+      engine.gradients[0].Get(rows * lstm.width * 4 * f * sizeof(float)));
+  for (int64_t start = 0; start < lstm.height; start += rows) {
+    const int64_t stop = std::min(lstm.height, start + rows);
+    const int64_t above = std::min(start, lstm.dilation);
+    const int64_t below = std::min(lstm.height - stop, lstm.dilation);
+    memory own[2];
+    Convolution parts[2];
+    for (const bool of_hidden : {false, true}) {
+      Convolution& c = parts[of_hidden] = lstm.Gates(Kind::kForward, of_hidden);
+      c.batch = 1;
+      c.height = stop - start + above + below;
+      c.goes_on_above = above;
+      c.goes_on_below = below;
+      if (of_hidden && is_first) continue;
+      own[of_hidden] = engine.Kernel(c, lstm.KernelOf(of_hidden, Floats(kernel)),
+                                     engine.kernels[of_hidden]);
+    }
+    for (int64_t n = 0; n < lstm.batch; ++n) {
+      const int64_t seen = n * lstm.Pixels() + (start - above) * lstm.width;
+      engine.Run(parts[0], Bytes(x) + lstm.Bytes(seen * lstm.inputs), own[0],
+                 Floats(bias), nullptr, sums);
+      if (!is_first) {
+        engine.Run(parts[1], Bytes(before) + lstm.Bytes(seen * f), own[1], nullptr,
+                   nullptr, sums);
+      }
+      const int64_t made = n * lstm.Pixels() + start * lstm.width;
+      T* of_gates = IsEmpty(gates) ? nullptr : reinterpret_cast<T*>(Bytes(gates));
+      InParallel((stop - start) * lstm.width, [&](int64_t first, int64_t count) {
+        const int64_t place = (made + first) * f;
+        Update(Cells<T>{count, f, sums + first * 4 * f,
+                        is_first ? nullptr : Floats(cell_before) + place,
+                        Floats(cell) + place, reinterpret_cast<T*>(Bytes(hidden)) + place,
+                        Moved(of_gates, 4 * place)});
+      });
+    }
+  }
+}
+
+ffi::Error LstmForward(ffi::AnyBuffer x, ffi::AnyBuffer before,
+                       ffi::AnyBuffer cell_before, ffi::AnyBuffer kernel,
+                       ffi::AnyBuffer bias, ffi::Result<ffi::AnyBuffer> hidden,
+                       ffi::Result<ffi::AnyBuffer> cell,
+                       ffi::Result<ffi::AnyBuffer> gates, int64_t dilation) {
+  return RunTask([&](Engine& engine) {
+    const Lstm lstm(x, *hidden, dilation);
+    const auto run = lstm.type == Type::f32 ? RunLstm<float> : RunLstm<BFloat16>;
+    run(engine, lstm, x, before, cell_before, kernel, bias, *hidden, *cell, *gates);
+  });
+}
+
+template <typename T>
+void RunCellGradients(const Lstm& lstm, const ffi::AnyBuffer& of_hidden,
+                      const ffi::AnyBuffer& of_cell, const ffi::AnyBuffer& cell_before,
+                      const ffi::AnyBuffer& cell, const ffi::AnyBuffer& gates,
+                      const ffi::AnyBuffer& of_cell_before, void* of_sums) {
+  const bool is_first = IsEmpty(cell_before);
+  InParallel(lstm.batch * lstm.Pixels(), [&](int64_t first, int64_t count) {
+    const int64_t place = first * lstm.features;
+    Update(CellGradients<T>{
+        count, lstm.features, reinterpret_cast<const T*>(Bytes(of_hidden)) + place,
+        reinterpret_cast<const T*>(Bytes(gates)) + 4 * place, Floats(of_cell) + place,
+        is_first ? nullptr : Floats(cell_before) + place, Floats(cell) + place,
+        Floats(of_cell_before) + place,
+        static_cast<T*>(of_sums) + 4 * place});
+  });
+}
+
+ffi::Error LstmBackward(
+    ffi::AnyBuffer of_hidden, ffi::AnyBuffer of_cell, ffi::AnyBuffer x,
+    ffi::AnyBuffer before, ffi::AnyBuffer cell_before, ffi::AnyBuffer kernel,
+    ffi::AnyBuffer cell, ffi::AnyBuffer gates, ffi::Result<ffi::AnyBuffer> of_x,
+    ffi::Result<ffi::AnyBuffer> of_before, ffi::Result<ffi::AnyBuffer> of_cell_before,
+    ffi::Result<ffi::AnyBuffer> of_kernel, ffi::Result<ffi::AnyBuffer> of_bias,
+    int64_t dilation) {
+  return RunTask([&](Engine& engine) {
+    const Lstm lstm(x, of_hidden, dilation);
+    void* of_sums = engine.gradients[0].Get(
+        lstm.Bytes(lstm.batch * lstm.Pixels() * 4 * lstm.features));
+    const auto run =
+        lstm.type == Type::f32 ? RunCellGradients<float> : RunCellGradients<BFloat16>;
+    run(lstm, of_hidden, of_cell, cell_before, cell, gates, *of_cell_before, of_sums);
+    if (IsEmpty(before)) {
+      std::fill_n(Floats(*of_kernel), of_kernel->element_count(), 0.f);
+    }
+    for (const bool part : {false, true}) {
+      if (part && IsEmpty(before)) continue;
+      const Convolution to_input = lstm.Gates(Kind::kBackwardInput, part);
+      const memory own = engine.Kernel(to_input, lstm.KernelOf(part, Floats(kernel)),
+                                       engine.kernels[part]);
+      engine.Run(to_input, Bytes(part ? *of_before : *of_x), own, nullptr, nullptr,
+                 of_sums);
+      engine.RunBackwardKernel(lstm.Gates(Kind::kBackwardKernel, part),
+                               Bytes(part ? before : x), of_sums,
+                               lstm.KernelOf(part, Floats(*of_kernel)),
+                               part ? nullptr : Floats(*of_bias));
+    }
+  });
+}
+
 // A handler with so many arguments and results, and what all have in common.
 template <int arguments, int results, typename Binding>
 auto Buffers(Binding&& binding) {
@@ -734,6 +1062,12 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(
 XLA_FFI_DEFINE_HANDLER_SYMBOL(
     jaxhdr_dense_backward, DenseBackward,
     (Buffers<10, 9>(ffi::Ffi::Bind())));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_lstm_forward, LstmForward,
+                              (Buffers<5, 3>(ffi::Ffi::Bind())));
+
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_lstm_backward, LstmBackward,
+                              (Buffers<8, 5>(ffi::Ffi::Bind())));
 
 // For Python, by ctypes: bytes that are kept between calls, and whether this CPU
 // multiplies bfloat16.

@@ -25,6 +25,9 @@ Kernel = Float[Array, "_ _ _ _"]
 _WIDE = 128
 _NARROW = 4
 
+# Side of a kernel from which it pays to split it by columns.
+_LARGE = 5
+
 _BLOCK = 16  # channels that oneDNN takes together
 
 
@@ -58,6 +61,11 @@ def convolve(
       same: zero padding that keeps the size; otherwise none.
       relu: whether negative results become 0.
     """
+    rows, columns, _, outputs = kernel.shape
+    is_plain = add is None and dilation == 1 and same and not relu
+    if is_plain and min(rows, columns) >= _LARGE and outputs <= _NARROW:
+        if library.supports(x.dtype):
+            return _by_columns(x, kernel, bias)
     options = _Options(dilation, same, relu)
     none = jnp.zeros(0, jnp.float32)
     return _convolve(
@@ -67,6 +75,23 @@ def convolve(
         none if bias is None else bias,
         none.astype(x.dtype) if add is None else add,
     )
+
+
+def _by_columns(x: Image, kernel: Kernel, bias: Array | None) -> Image:
+    """Returns x * kernel + bias by one convolution for all columns of the kernel.
+
+    oneDNN computes at least 16 outputs, so a few cost it as much.
+    """
+    rows, columns, inputs, outputs = kernel.shape
+    together = kernel.transpose(0, 2, 1, 3).reshape(rows, 1, inputs, -1)
+    parts = convolve(x, together)
+    margin, width = columns // 2, x.shape[2]
+    parts = jnp.pad(parts, ((0, 0), (0, 0), (margin, margin), (0, 0)))
+    y = sum(
+        parts[:, :, i : i + width, i * outputs : (i + 1) * outputs]
+        for i in range(columns)
+    )
+    return y if bias is None else y + bias.astype(x.dtype)[None, None, None]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -30,9 +30,10 @@ _SOURCE = pathlib.Path(__file__).parent / "convolution.cc"
 _HANDLERS = (
     *("forward", "backward_input", "backward_kernel"),
     *("dense_forward", "dense_backward"),
+    *("lstm_forward", "lstm_backward"),
 )
 _ONEDNN = "onednn-cpu-gomp"
-_COMPILER = ("-O2", "-std=c++17", "-shared", "-fPIC")
+_COMPILER = ("-O2", "-std=c++17", "-fopenmp", "-shared", "-fPIC")
 
 _logger = logging.getLogger(__name__)
 

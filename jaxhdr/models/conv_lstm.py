@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import color
+from jaxhdr import color, kernels
 from jaxhdr.errors import UserError
-from jaxhdr.models.convolution import Convolution
+from jaxhdr.models.convolution import Convolution, Weights, check_dtype
 
 ENCODER_WIDTHS = (64, 6)  # section 2.2: Conv(3, 64, 6), Conv(3, 6, 64)
 # Section 2.2: (kernel size, width) of the decoder before its deconvolution.
@@ -27,11 +27,11 @@ HEADS = ("relu", "residual")
 LOOPS = ("unrolled", "rolled")
 
 Features = Float[Array, "b h w _"]
-State = tuple[Features, Features]
+States = tuple[kernels.LstmState | None, ...]
 
 
-class ConvLSTMCell(nn.Module):
-    """One step of a convolutional LSTM layer; the gates are one convolution.
+class CellWeights(nn.Module):
+    """The parameters of a convolutional LSTM layer; the gates are one convolution.
 
     Attributes:
       features: width of the cell and of the hidden state.
@@ -45,24 +45,21 @@ class ConvLSTMCell(nn.Module):
     forget_bias: float = 1.0
 
     @nn.compact
-    def __call__(self, state: State, x: Features) -> tuple[State, Features]:
-        cell, hidden = state
-        gates = Convolution(
-            4 * self.features, kernel_init=_by_fan_in_of_each(x.shape[-1]), name="gates"
-        )(jnp.concatenate([x, hidden], axis=-1))
-        write, forget, candidate, output = jnp.split(gates, 4, axis=-1)
-        write = nn.sigmoid(write + self._peep("peep_write", cell))
-        forget = nn.sigmoid(forget + self.forget_bias + self._peep("peep_forget", cell))
-        cell = forget * cell + write * jnp.tanh(candidate)
-        output = nn.sigmoid(output + self._peep("peep_output", cell))
-        hidden = output * jnp.tanh(cell)
-        return (cell, hidden), hidden
+    def __call__(self, inputs: int) -> kernels.LstmWeights:
+        gates = Weights(
+            4 * self.features, kernel_init=_by_fan_in_of_each(inputs), name="gates"
+        )
+        kernel, bias = gates(inputs + self.features)
+        assert bias is not None
+        bias = bias.at[self.features : 2 * self.features].add(self.forget_bias)
+        return kernels.LstmWeights(kernel, bias, self._peephole_weights())
 
-    def _peep(self, name: str, cell: Features) -> Features | float:
+    def _peephole_weights(self) -> Float[Array, "3 _"] | None:
         if not self.peepholes:
-            return 0.0
-        weight = self.param(name, nn.initializers.zeros, (self.features,))
-        return weight[None, None, None] * cell
+            return None
+        names = ("peep_write", "peep_forget", "peep_output")
+        zeros = nn.initializers.zeros
+        return jnp.stack([self.param(name, zeros, (self.features,)) for name in names])
 
 
 def _by_fan_in_of_each(inputs: int) -> nn.initializers.Initializer:
@@ -88,21 +85,53 @@ def _by_fan_in_of_each(inputs: int) -> nn.initializers.Initializer:
 class _Step(nn.Module):
     """All layers read one input."""
 
-    peepholes: bool
-    forget_bias: float
-
-    @nn.compact
     def __call__(
-        self, states: tuple[State, ...], x: Features
-    ) -> tuple[tuple[State, ...], None]:
+        self, states: States, x: Features, weights: tuple[kernels.LstmWeights, ...]
+    ) -> tuple[States, None]:
         after = []
-        for i, (width, state) in enumerate(zip(ENCODER_WIDTHS, states, strict=True), 1):
-            layer = ConvLSTMCell(
-                width, self.peepholes, self.forget_bias, name=f"layer_{i}"
-            )
-            state, x = layer(state, x)
+        for state, of_layer in zip(states, weights, strict=True):
+            state = kernels.lstm_step(x, state, of_layer)
+            x = state.hidden
             after.append(state)
         return tuple(after), None
+
+
+class Encoder(nn.Module):
+    """The recurrence over the regions.
+
+    Attributes:
+      peepholes: as in `CellWeights`.
+      forget_bias: as in `CellWeights`.
+      loop: as in `ConvLSTMNet`.
+      remat: as in `ConvLSTMNet`.
+    """
+
+    peepholes: bool
+    forget_bias: float
+    loop: str
+    remat: bool
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "regions b h w 6"]) -> Features:
+        """Returns the last hidden state of the last layer."""
+        widths, weights = (inputs.shape[-1], *ENCODER_WIDTHS), []
+        for i, width in enumerate(ENCODER_WIDTHS):
+            layer = CellWeights(
+                width, self.peepholes, self.forget_bias, name=f"layer_{i + 1}"
+            )
+            weights.append(layer(widths[i]))
+        body = nn.remat(_Step, prevent_cse=False) if self.remat else _Step
+        # The first step has no state to convolve.
+        none = (None,) * len(weights)
+        states, _ = body()(none, inputs[0], tuple(weights))
+        if len(inputs) > 1:
+            scan = nn.scan(
+                body,
+                in_axes=(0, nn.broadcast),  # pyright: ignore[reportArgumentType]
+                unroll=len(inputs) - 1 if self.loop == "unrolled" else 1,
+            )
+            states, _ = scan()(states, inputs[1:], tuple(weights))
+        return states[-1].hidden
 
 
 class PReLU(nn.Module):
@@ -117,7 +146,8 @@ class PReLU(nn.Module):
     def __call__(self, x: Features) -> Features:
         shape = (1,) if self.shared else (x.shape[-1],)
         slope = self.param("slope", nn.initializers.constant(0.25), shape)
-        return jnp.where(x >= 0, x, slope[None, None, None] * x)
+        # In float32, as is the sum over pixels in the slope's gradient.
+        return jnp.where(x >= 0, x, slope[None, None, None] * x).astype(x.dtype)
 
 
 class Decoder(nn.Module):
@@ -126,6 +156,7 @@ class Decoder(nn.Module):
     shared_prelu: bool
     last_kernel_init: Any
     last_bias: float
+    dtype: Any
 
     @nn.compact
     def __call__(self, x: Features) -> Float[Array, "b h w 3"]:
@@ -134,6 +165,7 @@ class Decoder(nn.Module):
                 width,
                 size,
                 kernel_init=nn.initializers.he_normal(),
+                dtype=self.dtype,
                 name=f"convolution_{i}",
             )(x)
             x = PReLU(self.shared_prelu, name=f"prelu_{i}")(x)
@@ -153,10 +185,10 @@ class ConvLSTMNet(nn.Module):
     Sows `live_output`, the share of outputs that the head does not cut off.
 
     Attributes:
-      peepholes: as in `ConvLSTMCell`; the paper does not say. Without by default.
+      peepholes: as in `CellWeights`; the paper does not say. Without by default.
       shared_prelu: one slope per layer instead of one per channel; the paper does not
         say. Per channel by default, as FSRCNN.
-      forget_bias: as in `ConvLSTMCell`.
+      forget_bias: as in `CellWeights`.
       head: what the decoder predicts.
         `relu`: radiance, through the final ReLU (the paper). It starts at 0.5, the
         mean of scale `mean_half`, and passes the gradient also where it cuts off, so
@@ -170,6 +202,8 @@ class ConvLSTMNet(nn.Module):
         the gradients of convolutions inside a loop many times slower.
         `rolled`: `nn.scan`, one step compiled once; compiles faster.
       remat: recompute each step in the backward pass instead of storing it.
+      dtype: compute type of all layers but the last, which stays float32, as do the
+        cells and the parameters.
     """
 
     peepholes: bool = False
@@ -179,6 +213,7 @@ class ConvLSTMNet(nn.Module):
     peak: float = 64.0
     loop: str = "unrolled"
     remat: bool = False
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
@@ -190,11 +225,17 @@ class ConvLSTMNet(nn.Module):
         code = pseudo_hdr
         if residual:
             code = color.peak_code(pseudo_hdr, peak=self.peak)
-        features = self._encode(code, region_maps)
+        repeated = jnp.broadcast_to(code[None], region_maps.shape)
+        inputs = jnp.concatenate([repeated, region_maps], axis=-1).astype(self.dtype)
+        encoder = Encoder(
+            self.peepholes, self.forget_bias, self.loop, self.remat, name="encoder"
+        )
+        features = encoder(inputs)
         decoder = Decoder(
             self.shared_prelu,
             nn.initializers.zeros if residual else nn.initializers.lecun_normal(),
             0.0 if residual else 0.5,
+            self.dtype,
             name="decoder",
         )
         output = decoder(features)
@@ -204,31 +245,6 @@ class ConvLSTMNet(nn.Module):
         if not residual:
             return relu_straight_through(output)
         return color.peak_radiance(output, peak=self.peak)
-
-    def _encode(
-        self,
-        code: Float[Array, "b h w 3"],
-        region_maps: Float[Array, "regions b h w 3"],
-    ) -> Features:
-        """Returns the last hidden state of the last layer."""
-        num_regions = len(region_maps)
-        repeated = jnp.broadcast_to(code[None], region_maps.shape)
-        inputs = jnp.concatenate([repeated, region_maps], axis=-1)
-        zeros = (jnp.zeros((*code.shape[:3], width)) for width in ENCODER_WIDTHS)
-        states = tuple((zero, zero) for zero in zeros)
-        body = nn.remat(_Step, prevent_cse=False) if self.remat else _Step
-        if num_regions == 1:
-            # A scan of one step gains nothing, and its gradient is slow on the CPU.
-            step = body(self.peepholes, self.forget_bias, name="encoder")
-            return step(states, inputs[0])[0][-1][1]
-        scan = nn.scan(
-            body,
-            variable_broadcast="params",
-            split_rngs={"params": False},
-            unroll=num_regions if self.loop == "unrolled" else 1,
-        )
-        step = scan(self.peepholes, self.forget_bias, name="encoder")
-        return step(states, inputs)[0][-1][1]
 
 
 @jax.custom_jvp
@@ -242,7 +258,7 @@ def _relu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
     return relu_straight_through(*primals), tangents[0]
 
 
-def check_options(*, head: str, loop: str, peak: float) -> None:
+def check_options(*, head: str, loop: str, peak: float, dtype: Any) -> None:
     """Checks what a configuration says of the network.
 
     Raises:
@@ -254,3 +270,4 @@ def check_options(*, head: str, loop: str, peak: float) -> None:
         raise UserError(f"loop is {loop!r}; expected one of {LOOPS}")
     if not isinstance(peak, int | float) or not 0 < peak < float("inf"):
         raise UserError(f"peak is {peak!r}; expected a positive number")
+    check_dtype(dtype)

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from jaxhdr import color, kernels
 from jaxhdr.errors import UserError
-from jaxhdr.models.convolution import Convolution, Weights
+from jaxhdr.models.convolution import Convolution, Weights, check_dtype
 
 FEATURES = kernels.FEATURES
 _DENSE_BLOCKS = 3  # section II-C
@@ -30,18 +30,10 @@ _OUTPUT_RADIUS = 2  # hrb1, hrb2
 
 HEADS = ("tanh", "mu_law", "residual")
 LOOPS = ("unrolled", "rolled", "python")
-DTYPES = ("float32", "bfloat16", "float16")
 
 Features = Float[Array, "b h w _"]
 Layer = functools.partial
 """Makes a `Convolution`; holds `kernel_init` and `dtype`."""
-
-
-def _is_compute_type(dtype: Any) -> bool:
-    try:
-        return jnp.dtype(dtype).name in DTYPES
-    except TypeError:
-        return False
 
 
 class DilatedDenseBlock(nn.Module):
@@ -217,8 +209,7 @@ class FHDR(nn.Module):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 < value < math.inf:
                 raise UserError(f"{name} is {value!r}; expected a positive number")
-        if not _is_compute_type(self.dtype):
-            raise UserError(f"dtype is {self.dtype!r}; expected one of {DTYPES}")
+        check_dtype(self.dtype)
         super().__post_init__()
 
     @property

@@ -4,6 +4,8 @@ Input: `encoded` in [0, 1]; output: two stages, the pseudo-HDR of SParam-Net and
 HDR of ConvLSTM-Net, linear radiance in the scale of the training data.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
@@ -35,6 +37,7 @@ class SParamLSTM(nn.Module):
       peak: as in `ConvLSTMNet`.
       loop: as in `ConvLSTMNet`.
       remat: as in `ConvLSTMNet`.
+      dtype: as in `ConvLSTMNet`; SParam-Net computes in float32.
     """
 
     num_regions: int = 5
@@ -49,6 +52,7 @@ class SParamLSTM(nn.Module):
     peak: float = 64.0
     loop: str = "unrolled"
     remat: bool = False
+    dtype: Any = jnp.float32
 
     def __post_init__(self):
         sparam.check_options(
@@ -58,7 +62,9 @@ class SParamLSTM(nn.Module):
             dropout_rate=self.dropout_rate,
             curve_input=self.curve_input,
         )
-        conv_lstm.check_options(head=self.head, loop=self.loop, peak=self.peak)
+        conv_lstm.check_options(
+            head=self.head, loop=self.loop, peak=self.peak, dtype=self.dtype
+        )
         super().__post_init__()
 
     def setup(self):
@@ -77,6 +83,7 @@ class SParamLSTM(nn.Module):
             peak=self.peak,
             loop=self.loop,
             remat=self.remat,
+            dtype=self.dtype,
         )
 
     @property
