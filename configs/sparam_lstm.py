@@ -25,6 +25,8 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
             "forget_bias": 1.0,
             "head": "relu" if is_paper else "residual",
             "peak": config.loss.get_ref("peak"),
+            "keep_white": not is_paper,
+            "dtype": "float32",
             "remat": False,
         }
     )

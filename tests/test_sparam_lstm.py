@@ -58,6 +58,27 @@ def test_options_reach_the_networks():
     assert sum(leaf.size for leaf in leaves) == 208_743 + 7 + 210
 
 
+def test_what_the_photograph_clips_is_at_least_white_in_both_stages():
+    encoded = photographs(1, 8, 8).at[0, 2:6, 2:6, 1].set(1.0)
+    dim = scurve.Curve(jnp.array([0.5]), jnp.array([[2.0, 2.0, 2.0]]))
+    context = context_of(encoded, 2)._replace(curve=dim)
+    params = {"conv_lstm": jax.tree.map(lambda x: -abs(x), conv_lstm_params())}
+    free, kept = (
+        np.asarray(
+            fast_jit(
+                SParamLSTM(
+                    num_regions=2, backbone="compact", keep_white=keep, head="residual"
+                ).apply
+            )({"params": params}, encoded, context)
+        )
+        for keep in (False, True)
+    )
+    clipped = np.broadcast_to(encoded == 1, kept.shape)
+    assert (free[0][clipped[0]] < 1).all()
+    assert (kept[clipped] >= 1).all()
+    np.testing.assert_array_equal(kept[~clipped], free[~clipped])
+
+
 def test_a_tile_with_the_context_of_the_whole_is_a_crop_beyond_the_radius():
     model = SParamLSTM(num_regions=2, backbone="compact")
     radius = model.receptive_radius

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import regions
+from jaxhdr import color, regions
 from jaxhdr.models import conv_lstm, sparam
 from jaxhdr.models.sparam import Context, SParam
 
@@ -35,6 +35,8 @@ class SParamLSTM(nn.Module):
       forget_bias: as in `ConvLSTMNet`.
       head: as in `ConvLSTMNet`.
       peak: as in `ConvLSTMNet`.
+      keep_white: whether channels that the photograph clips are at least white; only in
+        scale `ldr_white`.
       loop: as in `ConvLSTMNet`.
       remat: as in `ConvLSTMNet`.
       dtype: as in `ConvLSTMNet`; SParam-Net computes in float32.
@@ -50,6 +52,7 @@ class SParamLSTM(nn.Module):
     forget_bias: float = 1.0
     head: str = "relu"
     peak: float = 64.0
+    keep_white: bool = False
     loop: str = "unrolled"
     remat: bool = False
     dtype: Any = jnp.float32
@@ -106,4 +109,5 @@ class SParamLSTM(nn.Module):
             context = self.context(encoded)
         pseudo_hdr = self.sparam(encoded, context)[0]
         maps = regions.region_maps(encoded, context.edges)
-        return jnp.stack([pseudo_hdr, self.conv_lstm(pseudo_hdr, maps)])
+        stages = jnp.stack([pseudo_hdr, self.conv_lstm(pseudo_hdr, maps)])
+        return color.at_least_white(stages, encoded) if self.keep_white else stages
