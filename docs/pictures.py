@@ -1,23 +1,24 @@
 """Draws the pictures of the README and of the model cards.
 
-Run     python -m docs.pictures --model fhdr --data_dir DIR --output docs
-DIR has the prepared views of `configs/fhdr_release.py`; the photographs are those of
-this package and of scikit-image (`pip install '.[test]'`). Each row is a photograph,
-its linearised pixels and the reconstruction at -3 and -6 stops, and the truth at both
-where it is known.
+Run     python -m docs.pictures --model fhdr --data_dir DIR --runs RUN ... --output docs
+DIR has the prepared views of `configs/fhdr_release.py`; RUN ... are the folders of its
+training, one after the other, for the curves. The photographs are those of this package
+and of scikit-image (`pip install '.[test]'`). Each row is a photograph, its linearised
+pixels and the reconstruction at -3 and -6 stops, and the truth where it is known.
 """
 
 import argparse
 import pathlib
 
 import jax.numpy as jnp
+import matplotlib.figure
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from skimage import data as photographs
 
 import jaxhdr
 from configs import fhdr_release
-from jaxhdr import color, examples, inference, previews
+from jaxhdr import color, evaluation, examples, inference, previews, run_log
 
 STOPS = (-3, -6)
 SIDE = 176  # pixels of a picture, across
@@ -38,6 +39,12 @@ FAILURES = (
     ("clipped sky", "forest_slope_1k", 1),
 )
 
+CURVES = {
+    "pu21_psnr": "PU21-PSNR (dB)",
+    "log2_rmse_clipped": "clipped (stops)",
+    "log2_rmse_unclipped": "unclipped (stops)",
+}
+
 Picture = np.ndarray
 Scene = tuple[str, Picture, Picture | None]
 
@@ -46,7 +53,7 @@ def real() -> list[Scene]:
     """Returns photographs that may be shown: SpaceX and NASA (public domain), CC0."""
     sample = pathlib.Path(jaxhdr.__file__).parent / "samples/rocket.jpg"
     return [
-        ("launch pad", jaxhdr.read_encoded(sample)[150:400, 40:415], None),
+        ("launch pad", jaxhdr.read_encoded(sample)[180:, 60:430], None),
         ("astronaut", inference.to_encoded(photographs.astronaut()), None),
         ("coffee", inference.to_encoded(photographs.coffee()), None),
     ]
@@ -106,11 +113,39 @@ def sheet(scenes: list[Scene], model: jaxhdr.Reconstructor) -> Image.Image:
     return page
 
 
+def curves(runs: list[pathlib.Path]) -> matplotlib.figure.Figure:
+    """Returns validation scores over the steps of runs that continue each other."""
+    figure = matplotlib.figure.Figure((9, 2.6), layout="constrained")
+    axes = figure.subplots(1, len(CURVES))
+    for axis, (metric, title) in zip(axes, CURVES.items(), strict=True):
+        start, colors = 0, {}
+        for run in runs:
+            scores = run_log.read_scores(run)[metric]
+            for method, points in scores.items():
+                steps, values = np.array(points).T
+                known = method in colors
+                (line,) = axis.plot(
+                    start + steps,
+                    values,
+                    "--" if method == evaluation.BASELINE else "-",
+                    color=colors.get(method),
+                    label=None if known else method,
+                )
+                colors[method] = line.get_color()
+            start += max(step for points in scores.values() for step, _ in points)
+            if run != runs[-1]:
+                axis.axvline(start, color="0.8", linewidth=1)
+        axis.set(title=title, xlabel="steps")
+    axes[0].legend(fontsize=7)
+    return figure
+
+
 def main() -> None:
-    """Writes the gallery and the failures of a model."""
+    """Writes the gallery, and the failures and the curves of a model."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="fhdr")
     parser.add_argument("--data_dir", required=True, help="prepared data")
+    parser.add_argument("--runs", nargs="*", type=pathlib.Path, default=[])
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("docs"))
     options = parser.parse_args()
     model = jaxhdr.Reconstructor(options.model)
@@ -119,6 +154,8 @@ def main() -> None:
     failures = sheet(simulated(FAILURES, options.data_dir), model)
     name = pathlib.Path(options.model).name
     failures.save(options.output / f"{name}_failures.jpg", quality=85)
+    if options.runs:
+        curves(options.runs).savefig(options.output / f"{name}_curves.png", dpi=110)
 
 
 if __name__ == "__main__":
