@@ -251,7 +251,9 @@ def _side(tile: int | str | None, precision: str) -> int | None:
     if not isinstance(tile, str):
         return tile
     if tile != "auto":
-        raise UserError(f"tile is {tile!r}; expected a number of pixels, None or 'auto'")
+        raise UserError(
+            f"tile is {tile!r}; expected a number of pixels, None or 'auto'"
+        )
     # Without oneDNN bfloat16 saves no memory.
     return TILES[precision if precision == _faster() else "float32"]
 
