@@ -1,7 +1,7 @@
 """Weight gradients of ConvLSTM-Net's convolutions, as JSON lines.
 
 Run     python benchmarks/weight_gradient.py
-XLA's gradient and that of `models.convolution` take turns at every shape, so that a
+XLA's gradient and that of `kernels.convolve` take turns at every shape, so that a
 machine that others use too treats them alike; the ratio of their shortest times is the
 result.
 """
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxhdr.models.convolution import convolve
+from jaxhdr.kernels import convolve
 
 BATCH, SIDE, ROUNDS = 4, 64, 12
 SHAPES = [  # kernel size, inputs, outputs

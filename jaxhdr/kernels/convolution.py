@@ -87,10 +87,9 @@ def _by_columns(x: Image, kernel: Kernel, bias: Array | None) -> Image:
     parts = convolve(x, together)
     margin, width = columns // 2, x.shape[2]
     parts = jnp.pad(parts, ((0, 0), (0, 0), (margin, margin), (0, 0)))
-    y = sum(
-        parts[:, :, i : i + width, i * outputs : (i + 1) * outputs]
-        for i in range(columns)
-    )
+    y = jnp.zeros((*parts.shape[:2], width, outputs), x.dtype)
+    for i in range(columns):
+        y = y + parts[:, :, i : i + width, i * outputs : (i + 1) * outputs]
     return y if bias is None else y + bias.astype(x.dtype)[None, None, None]
 
 

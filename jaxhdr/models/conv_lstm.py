@@ -27,7 +27,6 @@ HEADS = ("relu", "residual")
 LOOPS = ("unrolled", "rolled")
 
 Features = Float[Array, "b h w _"]
-States = tuple[kernels.LstmState | None, ...]
 
 
 class CellWeights(nn.Module):
@@ -86,13 +85,15 @@ class _Step(nn.Module):
     """All layers read one input."""
 
     def __call__(
-        self, states: States, x: Features, weights: tuple[kernels.LstmWeights, ...]
-    ) -> tuple[States, None]:
-        after = []
+        self,
+        states: tuple[kernels.LstmState | None, ...],
+        x: Features,
+        weights: tuple[kernels.LstmWeights, ...],
+    ) -> tuple[tuple[kernels.LstmState, ...], None]:
+        after: list[kernels.LstmState] = []
         for state, of_layer in zip(states, weights, strict=True):
-            state = kernels.lstm_step(x, state, of_layer)
-            x = state.hidden
-            after.append(state)
+            after.append(kernels.lstm_step(x, state, of_layer))
+            x = after[-1].hidden
         return tuple(after), None
 
 
