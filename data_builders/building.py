@@ -88,7 +88,7 @@ class SourceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         One process at a time: others wait, and find it built.
         """
         self._work.mkdir(parents=True, exist_ok=True)
-        with _locked(self._work.with_suffix(".lock")):
+        with _locked(Path(f"{self._work}.lock")):
             _remove_killed(Path(self.data_dir))
             super().download_and_prepare(**options)
             shutil.rmtree(self._work, ignore_errors=True)
@@ -126,13 +126,14 @@ class SourceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         facts = {shard.path: shard.facts() or {} for shard in every}
         found = [shards.Problem(*p) for f in facts.values() for p in f["problems"]]
         problems = [*plan.problems, *found]
-        self._check(problems, sum(len(jobs) for jobs in plan.jobs.values()))
+        sources = sum(len(jobs) for jobs in plan.jobs.values())
+        self._check(problems, left=sources - len(found))
         self.metadata["sources"] = plan.sources
         self.metadata["problems"] = {p.name: p.reason for p in problems}
         infos = [self._assembled(split, s, facts) for split, s in planned.items()]
         self.info.set_splits(tfds_splits.SplitDict(infos))
 
-    def _check(self, problems: Sequence[shards.Problem], sources: int) -> None:
+    def _check(self, problems: Sequence[shards.Problem], *, left: int) -> None:
         """Reports broken sources, and refuses the set if it is to be refused."""
         if not problems:
             return
@@ -145,7 +146,7 @@ class SourceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 f"{text}\nMend them, or leave them out with --broken=skip; what is "
                 "done is kept."
             )
-        if len(problems) >= sources:
+        if not left:
             raise UserError(f"{text}\nNone is left.")
         sys.stderr.write(f"{text}\nThey are left out.\n")
 

@@ -176,7 +176,11 @@ def _serialised(
     for job in shard.jobs:
         try:
             for _, example in job.make(*job.arguments):
-                serialised = serializer.serialize_example(specs.encode_example(example))
+                encoded = specs.encode_example(example)
+                # The order of a protocol buffer's map is one of the process otherwise.
+                serialised = serializer.get_tf_example(encoded).SerializeToString(
+                    deterministic=True
+                )
                 yield len(sizes), serialised
                 sizes.append(len(serialised))
         except UserError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 import tensorflow_datasets as tfds
 
@@ -55,7 +56,8 @@ class Builder(published.PublishedBuilder):
     is_paired = False
 
     def _reader(self):
-        return _read_1k if self.builder_config.name == "images_1k" else _read
+        config = cast(tfds.core.BuilderConfig, self.builder_config)
+        return _read_1k if config.name == "images_1k" else _read
 
     def _groups(self, files: Sequence[SourceFile]) -> Iterable[published.Group]:
         found = match(files, r"([^/]+)\.exr")

@@ -13,7 +13,7 @@ _FAILED = 2
 _INTERRUPTED = 130
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Returns the exit status: 0 when built, 2 after a user's mistake."""
     options = _parser().parse_args(arguments)
     try:
@@ -80,4 +80,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
