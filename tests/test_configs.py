@@ -30,7 +30,7 @@ ARGUMENTS = {
         *default.DATA,
     ],
     "fhdr_release": [None, "1", "2", "4"],
-    "sparam_lstm_release": [None, "1", "2"],
+    "sparam_lstm_release": [None],
     "sparam": [None, "synthetic", "paper", "paper,hdr_images", "compact,oh2021"],
     "sparam_lstm": [None, "synthetic", "paper", "paper,hdr_images", "compact,vds"],
 }
