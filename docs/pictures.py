@@ -8,7 +8,9 @@ pixels and the reconstruction at -3 and -6 stops, and the truth where it is know
 """
 
 import argparse
+import io
 import pathlib
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 import matplotlib.figure
@@ -38,6 +40,7 @@ FAILURES = (
     ("night", "satara_night_1k", 9),
     ("clipped sky", "forest_slope_1k", 1),
 )
+JPEG_QUALITY = 20
 
 CURVES = {
     "pu21_psnr": "PU21-PSNR (dB)",
@@ -59,14 +62,32 @@ def real() -> list[Scene]:
     ]
 
 
+def compressed() -> Scene:
+    """Returns a photograph as a coarse JPEG."""
+    title, encoded, _ = real()[0]
+    file = io.BytesIO()
+    codes = np.round(encoded * 255).astype(np.uint8)
+    Image.fromarray(codes).save(file, "jpeg", quality=JPEG_QUALITY)
+    return title, inference.to_encoded(np.asarray(Image.open(file))), None
+
+
+class _Others:
+    """The names of all views but some."""
+
+    def __init__(self, names: Mapping[str, str]):
+        self._names = names
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).split("/")[-1] not in self._names
+
+
 def simulated(views: tuple, data_dir: str) -> list[Scene]:
     """Returns views of panoramas, as validation's cameras photograph them."""
     config = fhdr_release.get_config().to_dict()
     names = {f"{scene}.exr#view{number:03d}": title for title, scene, number in views}
+    images = examples.from_config(config, data_dir=data_dir)
     found = {
-        names[image.name.split("/")[-1]]: image
-        for image in examples.from_config(config, data_dir=data_dir).read(())
-        if image.name.split("/")[-1] in names
+        names[image.name.split("/")[-1]]: image for image in images.read(_Others(names))
     }
     return [
         (title, np.asarray(found[title].encoded), np.asarray(found[title].hdr))
@@ -151,7 +172,7 @@ def main() -> None:
     model = jaxhdr.Reconstructor(options.model)
     scenes = real() + simulated(GALLERY, options.data_dir)
     sheet(scenes, model).save(options.output / "gallery.jpg", quality=88)
-    failures = sheet(simulated(FAILURES, options.data_dir), model)
+    failures = sheet([*simulated(FAILURES, options.data_dir), compressed()], model)
     name = pathlib.Path(options.model).name
     failures.save(options.output / f"{name}_failures.jpg", quality=85)
     if options.runs:

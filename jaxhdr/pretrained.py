@@ -271,4 +271,6 @@ def _on_device(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _name(workdir: StrPath) -> str:
-    return pathlib.Path(workdir).resolve().name
+    """Returns the run's name; that of its best parameters is RUN/best."""
+    path = pathlib.Path(workdir).resolve()
+    return f"{path.parent.name}/best" if path.name == "best" else path.name

@@ -765,7 +765,8 @@ struct Cells {
   float* sums;
   const float* cell_before;  // null: zero
   float* cell;
-  T *hidden, *gates;  // gates: null if not wanted
+  T* hidden;
+  float* gates;  // null if not wanted
 };
 
 template <typename T>
@@ -790,9 +791,8 @@ JAXHDR_INLINE void UpdateCells(const Cells<T>& c) {
 #pragma omp simd
     for (int64_t i = 0; i < f; ++i) Write(sums[3 * f + i] * Tanh(cell[i]), hidden[i]);
     if (c.gates != nullptr) {
-      T* __restrict gates = c.gates + pixel * 4 * f;
-#pragma omp simd
-      for (int64_t i = 0; i < 4 * f; ++i) Write(sums[i], gates[i]);
+      // As they are: of a gate near 1 the gradient is made of the distance to it.
+      std::copy_n(sums, 4 * f, c.gates + pixel * 4 * f);
     }
   }
 }
@@ -800,8 +800,8 @@ JAXHDR_INLINE void UpdateCells(const Cells<T>& c) {
 template <typename T>
 struct CellGradients {
   int64_t pixels, features;
-  const T *of_hidden, *gates;
-  const float *of_cell, *cell_before, *cell;  // cell_before: null for zero
+  const T* of_hidden;
+  const float *gates, *of_cell, *cell_before, *cell;  // cell_before: null for zero
   float* of_cell_before;
   T* of_sums;
 };
@@ -811,7 +811,7 @@ JAXHDR_INLINE void UpdateGradients(const CellGradients<T>& c) {
   const int64_t f = c.features;
   for (int64_t pixel = 0; pixel < c.pixels; ++pixel) {
     const T* __restrict of_hidden = c.of_hidden + pixel * f;
-    const T* __restrict gates = c.gates + pixel * 4 * f;
+    const float* __restrict gates = c.gates + pixel * 4 * f;
     const float* __restrict of_cell = c.of_cell + pixel * f;
     const float* __restrict cell = c.cell + pixel * f;
     T* __restrict of_sums = c.of_sums + pixel * 4 * f;
@@ -822,8 +822,8 @@ JAXHDR_INLINE void UpdateGradients(const CellGradients<T>& c) {
     float* __restrict of_before = c.of_cell_before + pixel * f;
 #pragma omp simd
     for (int64_t i = 0; i < f; ++i) {
-      const float write = Read(gates[i]), forget = Read(gates[f + i]);
-      const float candidate = Read(gates[2 * f + i]), output = Read(gates[3 * f + i]);
+      const float write = gates[i], forget = gates[f + i];
+      const float candidate = gates[2 * f + i], output = gates[3 * f + i];
       const float of_h = Read(of_hidden[i]), bent = Tanh(cell[i]);
       const float of_c = of_cell[i] + of_h * output * (1.f - bent * bent);
       Write(of_c * candidate * write * (1.f - write), of_sums[i]);
@@ -954,7 +954,7 @@ void RunLstm(Engine& engine, const Lstm& lstm, const ffi::AnyBuffer& x,
                    nullptr, sums);
       }
       const int64_t made = n * lstm.Pixels() + start * lstm.width;
-      T* of_gates = IsEmpty(gates) ? nullptr : reinterpret_cast<T*>(Bytes(gates));
+      float* of_gates = IsEmpty(gates) ? nullptr : Floats(gates);
       InParallel((stop - start) * lstm.width, [&](int64_t first, int64_t count) {
         const int64_t place = (made + first) * f;
         Update(Cells<T>{count, f, sums + first * 4 * f,
@@ -988,7 +988,7 @@ void RunCellGradients(const Lstm& lstm, const ffi::AnyBuffer& of_hidden,
     const int64_t place = first * lstm.features;
     Update(CellGradients<T>{
         count, lstm.features, reinterpret_cast<const T*>(Bytes(of_hidden)) + place,
-        reinterpret_cast<const T*>(Bytes(gates)) + 4 * place, Floats(of_cell) + place,
+        Floats(gates) + 4 * place, Floats(of_cell) + place,
         is_first ? nullptr : Floats(cell_before) + place, Floats(cell) + place,
         Floats(of_cell_before) + place,
         static_cast<T*>(of_sums) + 4 * place});

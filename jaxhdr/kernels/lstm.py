@@ -106,7 +106,7 @@ def _run(
         like = [
             jax.ShapeDtypeStruct((*pixels, num_gates // 4), x.dtype),
             jax.ShapeDtypeStruct((*pixels, num_gates // 4), jnp.float32),
-            jax.ShapeDtypeStruct(of_gates, x.dtype),
+            jax.ShapeDtypeStruct(of_gates, jnp.float32),
         ]
         arrays = (x, hidden, cell, weights.kernel, weights.bias)
         hidden, cell, gates = dispatch.call(
@@ -117,7 +117,7 @@ def _run(
     def by_xla(x: Features, hidden: Array, cell: Array, weights: LstmWeights):
         # The gradient computes the step again: it has no use for the gates.
         cell, hidden = _by_xla(x, hidden, cell, weights)
-        return cell, hidden, jnp.zeros(of_gates, x.dtype)
+        return cell, hidden, jnp.zeros(of_gates, jnp.float32)
 
     return dispatch.choose(by_onednn, by_xla, x, hidden, cell, weights)
 
