@@ -45,3 +45,20 @@ def test_the_lamps_shine_beyond_white_and_the_rest_keeps_its_level(name):
     assert highlights.max() > BRIGHTEST[name]
     level = np.median(hdr[~clipped] / np.maximum(srgb_decode(encoded)[~clipped], 1e-3))
     assert 0.67 < level < 1.5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_grey_photographs_stay_grey(name):
+    encoded = jaxhdr.read_encoded(PHOTOGRAPH)[180:308, 60:188]
+    grey = np.repeat(encoded.mean(axis=-1, keepdims=True), 3, axis=-1)
+    hdr = jaxhdr.reconstruct(grey, model=name)
+    stops = np.log2(hdr + 2.0**-12)
+    assert np.abs(stops - stops[..., 1:2]).mean() < 0.05
+
+
+def test_what_clips_is_at_least_white():
+    encoded = jaxhdr.read_encoded(PHOTOGRAPH)[180:308, 60:188]
+    encoded[20:60, 20:60] = 1.0
+    encoded[70:90, 70:90, 0] = 1.0
+    hdr = jaxhdr.reconstruct(encoded)
+    assert (hdr[encoded == 1] >= 1).all()
