@@ -1,4 +1,4 @@
-r"""The shipped SParam-LSTM weights, with the compact backbone.
+r"""SParam-LSTM on the data and the loss of FHDR's release; not yet what ships.
 
 Run     python train.py --config=configs/sparam_lstm_release.py \
           --workdir=runs/sparam_lstm --config.data.manual_dir=FOLDER
