@@ -141,7 +141,7 @@ def _photograph(key, hdr, levels, *, camera, curves):
     if camera.color_cast:
         cast_key = jax.random.fold_in(key, 4)
         stops = camera.color_cast * jax.random.truncated_normal(cast_key, -2, 2, (3,))
-        hdr = hdr * jnp.exp2(stops - stops.max())
+        hdr = hdr * jnp.exp2(stops - stops.max())[None, None]
     exposed = jnp.clip(add_noise(noise, hdr, camera=camera), 0.0, 1.0)
     encoded = respond(response, exposed, camera=camera, curves=curves)
     encoded = _quantise(_maybe_jpeg(compression, _quantise(encoded), camera=camera))

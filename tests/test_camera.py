@@ -146,8 +146,9 @@ def test_the_unit_of_the_radiance_does_not_matter(key):
 
 def test_a_cast_colours_photograph_and_radiance_alike(key):
     hdr = np.stack([scene()] * BATCH)
-    plain = photographs(key, hdr, CLEAN)
-    cast = photographs(key, hdr, dataclasses.replace(CLEAN, color_cast=0.5))
+    srgb = dataclasses.replace(CLEAN, curve_shares=FAMILIES["srgb"])
+    plain = photographs(key, hdr, srgb)
+    cast = photographs(key, hdr, dataclasses.replace(srgb, color_cast=0.5))
     gains = np.log2(cast.hdr / plain.hdr)
     lit = plain.hdr > 1e-3
     for image, counted in zip(gains, lit, strict=True):
