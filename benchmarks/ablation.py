@@ -1,9 +1,9 @@
 """Choices of FHDR's training, each trained with one budget and scored on one protocol.
 
 Run     python benchmarks/ablation.py --manual_dir FOLDER --workdir runs/ablation
-Every row changes one thing of `configs/fhdr_release.py` and sees as many pixels. JSON
-lines and a Markdown table; a row that is there already is not repeated. The protocol is
-that of docs/training.md.
+Every row is `configs/fhdr_release.py` with the loss of the first, but for what it
+names, and sees as many pixels. JSON lines and a Markdown table; a row that is there
+already is neither trained nor scored again. The protocol is that of docs/training.md.
 """
 
 import argparse
@@ -69,13 +69,17 @@ def train(workdir: pathlib.Path, changes: dict, options: argparse.Namespace) -> 
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
-def score(workdir: pathlib.Path, num_images: int) -> dict[str, dict[str, float]]:
-    """Returns the means by method."""
+def score(workdir: pathlib.Path, num_images: int) -> None:
+    """Writes the scores of one row."""
     command = [sys.executable, "eval.py", f"--workdir={workdir}", "--nopictures"]
     command += [f"--num_images={num_images}", "--alignment=median"]
     command += [f"--metrics={','.join(METRICS)}", f"--output={workdir}/scores"]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    scores = json.loads((workdir / "scores/report.json").read_text())["scores"]
+
+
+def read(report: pathlib.Path) -> dict[str, dict[str, float]]:
+    """Returns the means by method."""
+    scores = json.loads(report.read_text())["scores"]
     return {
         m: {n: cell["mean"] for n, cell in row.items()} for m, row in scores.items()
     }
@@ -91,16 +95,16 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)
     options = parser.parse_args()
     table = [f"| | {' | '.join(METRICS)} |", f"|---{'|---:' * len(METRICS)}|"]
-    baseline = None
     for name in options.rows:
         workdir = options.workdir.absolute() / name.replace(" ", "_").replace(",", "")
-        if not (workdir / "scores/report.json").exists():
+        report = workdir / "scores/report.json"
+        if not report.exists():
             train(workdir, ROWS[name], options)
-        means = score(workdir, options.num_images)
+            score(workdir, options.num_images)
+        means = read(report)
         first, *_, last = means
-        if baseline is None:
-            baseline = first
-            table.append(_row(baseline, means[baseline]))
+        if name == options.rows[0]:
+            table.append(_row(first, means[first]))
         print(json.dumps({"row": name} | means[last]), flush=True)
         table.append(_row(name, means[last]))
     print("\n".join(["", *table]))
