@@ -118,6 +118,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.image_mean = "arithmetic"  # over the images of a batch; or "geometric"
     config.loss.domain = "mu_law"  # what is compared; or "stops", "linear" radiance
     config.loss.error = "l1"  # or "rms", "split_rms": roots of an image's mean square
+    # Share of an image's error of exposure that the roots forgive: 0 to 1.
+    config.loss.scale_invariance = 0.0
     config.loss.structure_weight = 0.0  # of 1 - SSIM; the rest of 1 is that of L1
     config.loss.stage_weights = ()  # one per stage; (): equal ones
     config.loss.scale = "ldr_white"  # unit of the learned radiance; or "mean_half"
@@ -135,7 +137,8 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.train = ml_collections.ConfigDict()
     config.train.num_steps = 10_000
-    # Run, weight file or shipped name of this model, or of a part of it, to start from.
+    # Run, weight file or shipped name of this model, or of a part of it, to start from;
+    # several with + between.
     config.train.init_from = ""
     config.train.vgg16 = ""  # file of VGG16 weights, for SParam-Net's convolutions
     config.train.inner_crop = 0  # pixels; loss on a part of the patch; 0: on all of it

@@ -97,6 +97,7 @@ def rms(
     domain: str = "mu_law",
     weights: Float[Array, "b h w 1"] | None = None,
     image_mean: str = "arithmetic",
+    scale_invariance: float = 0.0,
 ) -> PerStage:
     """Returns the mean over images of the root mean square difference in `domain`.
 
@@ -112,13 +113,26 @@ def rms(
       domain: "mu_law", "stops" or "linear".
       weights: of the pixels; equal ones by default.
       image_mean: as in `l1`.
+      scale_invariance: lambda of Eigen et al. (2014), "Depth Map Prediction from a
+        Single Image using a Multi-Scale Deep Network", Eq. 4: the share of an image's
+        squared mean difference that is forgiven, 0 to 1. In "stops" that is the error
+        of its exposure.
 
     Raises:
-      UserError: `domain` or `image_mean` is another word.
+      UserError: `domain` or `image_mean` is another word, or `scale_invariance` is
+        out of range.
     """
+    if not 0 <= scale_invariance <= 1:
+        raise UserError(
+            f"scale_invariance is {scale_invariance}; expected a number from 0 to 1"
+        )
     truth = _in_domain(hdr, domain, peak=peak, mu=mu)
-    error = (_in_domain(stages, domain, peak=peak, mu=mu) - truth[None]) ** 2
-    square = _by_image(error, jnp.ones(()) if weights is None else weights)
+    error = _in_domain(stages, domain, peak=peak, mu=mu) - truth[None]
+    weights = jnp.ones(()) if weights is None else weights
+    square = _by_image(error**2, weights)
+    if scale_invariance:
+        square -= scale_invariance * _by_image(error, weights) ** 2
+        square = jnp.maximum(square, 0.0)  # rounding may leave the range
     # The root of nothing has no slope.
     by_image = jnp.sqrt(square + _NO_ERROR**2) - _NO_ERROR
     if _is_geometric(image_mean):
@@ -136,6 +150,7 @@ def split_rms(
     domain: str = "mu_law",
     clipped_weight: float = 1.0,
     image_mean: str = "arithmetic",
+    scale_invariance: float = 0.0,
 ) -> PerStage:
     """Returns `rms` of the unclipped pixels plus a weight times that of the clipped.
 
@@ -153,13 +168,21 @@ def split_rms(
       domain: as in `rms`.
       clipped_weight: of the clipped pixels.
       image_mean: as in `l1`.
+      scale_invariance: as in `rms`, of the unclipped pixels.
 
     Raises:
-      UserError: `domain` or `image_mean` is another word.
+      UserError: as in `rms`.
     """
     in_domain = {"peak": peak, "mu": mu, "domain": domain}
     clipped = camera.is_clipped(encoded).astype(hdr.dtype)
-    total = rms(stages, hdr, weights=1 - clipped, image_mean=image_mean, **in_domain)
+    total = rms(
+        stages,
+        hdr,
+        weights=1 - clipped,
+        image_mean=image_mean,
+        scale_invariance=scale_invariance,
+        **in_domain,
+    )
     of_clipped = rms(stages, hdr, weights=clipped, **in_domain)
     # Images without a clipped pixel have the error 0 in this mean.
     share = clipped.max(axis=(1, 2, 3)).mean()
@@ -248,6 +271,7 @@ def total(
     stage_weights: Sequence[float] = (),
     clipped_weight: float = 1.0,
     image_mean: str = "arithmetic",
+    scale_invariance: float = 0.0,
     vgg_params: vgg.Params | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Returns the loss to be minimised and its parts by name.
@@ -261,7 +285,8 @@ def total(
     Stages are summed with `stage_weights`: (beta, alpha) of Oh et al. Eq. 8 for the
     pseudo-HDR and the HDR; for () one over their number (Khan et al. 2019, section
     II-D). `clipped_weight` is the weight in `l1` of pixels that the LDR image `encoded`
-    clips; 1 is the papers' loss. `image_mean` is that of `error`. The parts are "loss",
+    clips; 1 is the papers' loss. `image_mean` is that of `error`, and
+    `scale_invariance` that of "rms" and "split_rms". The parts are "loss",
     "l1_stage_1", ... and, where used, "ssim_loss_stage_1", "perceptual_stage_1", ...
 
     Raises:
@@ -272,13 +297,16 @@ def total(
     weights = None
     if clipped_weight != 1:
         weights = jnp.where(camera.is_clipped(encoded), clipped_weight, 1.0)
+    means = {"image_mean": image_mean, "scale_invariance": scale_invariance}
     if error == "l1":
+        if scale_invariance:
+            raise UserError("l1 has no scale_invariance: take 'rms' or 'split_rms'")
         found = l1(stages, hdr, weights=weights, image_mean=image_mean, **in_domain)
     elif error == "rms":
-        found = rms(stages, hdr, weights=weights, image_mean=image_mean, **in_domain)
+        found = rms(stages, hdr, weights=weights, **means, **in_domain)
     elif error == "split_rms":
-        options = {"clipped_weight": clipped_weight, "image_mean": image_mean}
-        found = split_rms(stages, hdr, encoded, **options, **in_domain)
+        means |= {"clipped_weight": clipped_weight}
+        found = split_rms(stages, hdr, encoded, **means, **in_domain)
     else:
         raise UserError(f"error is {error!r}; expected 'l1', 'rms' or 'split_rms'")
     parts = {error: found}

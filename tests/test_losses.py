@@ -183,6 +183,38 @@ def test_the_rms_of_an_image_weighs_its_pixels_and_images_count_alike():
     np.testing.assert_allclose(got, [0.13], rtol=0.01)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_scale_invariance_forgives_a_share_of_the_error_of_exposure(key, hdr, share):
+    """Two equal halves, one a stop too bright: a mean of 1/2 and a deviation of 1/2."""
+    hdr = jnp.maximum(hdr, 0.2)
+    stages = hdr.at[:, :, ::2].multiply(2.0)[None]
+    got = losses.rms(stages, hdr, peak=1e4, domain="stops", scale_invariance=share)
+    np.testing.assert_allclose(got, [np.sqrt(0.5 - share * 0.25)], rtol=0.02)
+    factor = losses.rms(
+        4 * hdr[None], hdr, peak=1e4, domain="stops", scale_invariance=share
+    )
+    np.testing.assert_allclose(factor, [2 * np.sqrt(1 - share)], rtol=0.02, atol=2e-3)
+
+
+def test_scale_invariance_is_that_of_the_unclipped_pixels_of_a_split_rms(hdr):
+    hdr = jnp.maximum(hdr, 0.2)
+    encoded = jnp.full_like(hdr, 0.5).at[:, :3].set(1.0)
+    stages = hdr.at[:, 3:].multiply(4.0)[None]  # clipped pixels are right
+    options = {"peak": 1e4, "domain": "stops", "scale_invariance": 1.0}
+    got = losses.split_rms(stages, hdr, encoded, **options)
+    np.testing.assert_allclose(got, [0.0], atol=2e-3)
+    got = losses.split_rms(4 * hdr[None], hdr, encoded, **options)
+    np.testing.assert_allclose(got, [2.0], rtol=0.02)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_scale_invariance_out_of_range_is_refused(stages, hdr, share):
+    with pytest.raises(UserError, match="scale_invariance is"):
+        losses.rms(stages, hdr, peak=_PEAK, scale_invariance=share)
+    with pytest.raises(UserError, match="l1 has no scale_invariance"):
+        losses.total(stages, hdr, hdr, peak=_PEAK, scale_invariance=0.5)
+
+
 def test_the_split_rms_adds_up_the_scores_of_unclipped_and_clipped_pixels(key, hdr):
     encoded = jnp.where(jax.random.uniform(key, hdr.shape) < 0.2, 1.0, 0.5)
     encoded = encoded.at[1].set(0.5)  # an image where nothing clips
