@@ -4,39 +4,41 @@ Run     python train.py --config=configs/fhdr_release.py --workdir=runs/fhdr_1 \
           --config.data.manual_dir=FOLDER
 Config argument: T, the number of iterations: 1 (default), then 2 and 4, each from the
 best parameters of the one before: `--config=configs/fhdr_release.py:2
---config.train.init_from=runs/fhdr_1/best`.
+--config.train.init_from=runs/fhdr_1/best`. Last "estimated": T = 4 behind the estimate
+of configs/response.py, `--config.train.init_from=runs/fhdr_4/best+runs/response/best`.
 """
 
 import ml_collections
 
 from configs import fhdr
 
-# By T: steps, patches a step, their side, learning rate. An iteration sees 25 pixels
-# more to each side, so patches grow.
+# By stage: T, steps, patches a step, their side, learning rate. An iteration sees 25
+# pixels more to each side, so patches grow.
 _SCHEDULE = {
-    1: (2_800, 16, 64, 4e-4),
-    2: (1_200, 8, 96, 3e-4),
-    4: (700, 6, 128, 2e-4),
+    "1": (1, 2_800, 16, 64, 4e-4),
+    "2": (2, 1_200, 8, 96, 3e-4),
+    "4": (4, 700, 6, 128, 2e-4),
+    "estimated": (4, 1_200, 6, 128, 2e-4),
 }
 
 
 def get_config(argument: str = "1") -> ml_collections.ConfigDict:
-    """Returns the configuration for T iterations.
+    """Returns the configuration of a stage.
 
     Raises:
-      ValueError: T is another number.
+      ValueError: there is no such stage.
     """
-    if argument not in map(str, _SCHEDULE):
-        raise ValueError(f"T is {argument!r}; expected one of {list(_SCHEDULE)}")
+    if argument not in _SCHEDULE:
+        raise ValueError(f"stage is {argument!r}; expected one of {list(_SCHEDULE)}")
     config = fhdr.get_config("hdr_images")
-    config.model.num_iterations = int(argument)
     config.model.dtype = "bfloat16"
     (
+        config.model.num_iterations,
         config.train.num_steps,
         config.data.batch_size,
         config.data.patch_size,
         config.optimizer.learning_rate,
-    ) = _SCHEDULE[int(argument)]
+    ) = _SCHEDULE[argument]
     config.camera.clipped_fraction = (0.0, 0.2)
     config.camera.jpeg_quality = (70.0, 100.0)
     config.camera.color_cast = 0.25
@@ -45,6 +47,12 @@ def get_config(argument: str = "1") -> ml_collections.ConfigDict:
     config.loss.clipped_weight = 0.5
     config.loss.image_mean = "geometric"
     config.optimizer.ema_decay = 0.995
+    if argument == "estimated":
+        config.model.linearisation = "estimated"
+        config.loss.scale_invariance = 0.9
+        # The estimate reads the whole view, the layers a part of it.
+        config.train.inner_crop = config.data.patch_size
+        config.data.patch_size = 256
     config.train.evaluate_every = 250
     config.train.checkpoint_every = 100
     config.eval.metrics = (

@@ -1,8 +1,10 @@
-r"""SParam-LSTM on the data and the loss of FHDR's release; not yet what ships.
+r"""SParam-LSTM on the data and the loss of FHDR's release.
 
 Run     python train.py --config=configs/sparam_lstm_release.py \
-          --workdir=runs/sparam_lstm --config.data.manual_dir=FOLDER
-Both networks at once, from the identity curve: docs/training.md says why.
+          --workdir=runs/sparam_lstm --config.data.manual_dir=FOLDER \
+          --config.train.init_from=runs/response/best
+The estimate of configs/response.py first, then both networks at once, from the
+identity curve: docs/training.md says why.
 """
 
 import ml_collections
@@ -18,7 +20,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss = release.loss
     config.loss.stage_weights = (0.3, 0.7)
     config.eval = release.eval
+    config.model.curve_input = "estimated"
     config.model.dtype = "bfloat16"
+    config.loss.scale_invariance = 0.9
     config.train.num_steps = 400
     config.train.evaluate_every = 100
     config.train.checkpoint_every = 100

@@ -15,7 +15,7 @@ from jaxtyping import Array, Key, PyTree
 
 from jaxhdr import pretrained, weight_files
 from jaxhdr.errors import UserError
-from jaxhdr.models import vgg
+from jaxhdr.models import MODELS, vgg
 
 _VGG16_OWNER = "sparam"
 _VGG16_NODE = "features"
@@ -30,7 +30,8 @@ def initial_params(
       key: of what is random.
       model: under the contract of `jaxhdr.models`.
       init_from: what the parameters of the same model, or of a part of it, are taken
-        from: the workdir of a run, a weight file or a shipped model's name.
+        from: the workdir of a run, a weight file or a shipped model's name. Several
+        have + between them and are taken in this order.
       vgg16: file of torchvision's vgg16, for SParam-Net's convolutions but the first;
         `init_from` comes after it.
 
@@ -45,12 +46,13 @@ def initial_params(
         wanted = {name: present.get(name) for name in convolutions}
         _check_same_shapes(wanted, convolutions, source=vgg16)
         params = _replaced(params, path, {**present, **convolutions})
-    if init_from:
-        trained = pretrained.load_params(init_from)
+    for source in filter(None, init_from.split("+")):
+        trained = pretrained.load_params(source)
         path = _path_of(params, trained.fields["name"])
-        present = _at(params, path, source=init_from)
-        _check_same_shapes(present, trained.params, source=init_from)
-        params = _replaced(params, path, trained.params)
+        present = _at(params, path, source=source)
+        given = _own_models(present) | dict(trained.params)
+        _check_same_shapes(present, given, source=source)
+        params = _replaced(params, path, given)
     return jax.tree.map(jnp.asarray, params)
 
 
@@ -68,7 +70,17 @@ def random_params(key: Key[Array, ""], *, model: nn.Module) -> PyTree:
 
 def _path_of(params: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """Where the model called `name` has its parameters: a part, or everything."""
-    return (name,) if name in params else ()
+    if name in params:
+        return (name,)
+    for own in sorted(_own_models(params)):
+        if inner := _path_of(params[own], name):
+            return (own, *inner)
+    return ()
+
+
+def _own_models(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parts that are models themselves: they may come from elsewhere."""
+    return {name: part for name, part in params.items() if name in MODELS}
 
 
 def _at(params: Mapping[str, Any], path: tuple[str, ...], *, source: str) -> Any:

@@ -14,6 +14,8 @@ from jaxtyping import Array, Float
 from jaxhdr import camera, color, previews, regions, scales, scurve
 from jaxhdr.errors import UserError
 from jaxhdr.inference import Details
+from jaxhdr.models import response
+from jaxhdr.models.response import Stretch
 from jaxhdr.models.sparam import Context, curve_values
 
 DARKEST: Final = 1 / 255 / 12.92
@@ -50,6 +52,13 @@ class ToneCurve(NamedTuple):
     white: Float[np.ndarray, "3"]
 
 
+class ResponseCurve(NamedTuple):
+    """The inverse of the camera's response that a model estimated, as sampled."""
+
+    values: Float[np.ndarray, " n"]
+    stops: Float[np.ndarray, " n"]
+
+
 class ToneSamples(NamedTuple):
     """Some pixels, the same ones of every image of a size."""
 
@@ -79,6 +88,7 @@ class Inspection(NamedTuple):
     samples: tuple[tuple[str, ToneSamples], ...]
     """Of the answer, by name; before it those of the truth."""
     curve: ToneCurve | None
+    response: ResponseCurve | None
     regions: RegionMaps | None
     truth_factor: float | None
     """By which the truth was multiplied to be in `ldr_white`."""
@@ -107,9 +117,13 @@ def inspect(details: Details, *, truth: Picture | None = None) -> Inspection:
         change = change_in_stops(truth, stages[-1])
         shown.append(_stage("truth", truth, f"{names[-1]} vs truth", change))
         samples.insert(0, ("truth", tone_samples(encoded, truth)))
+    stretch = context.stretch if isinstance(context, Context) else context
     if isinstance(context, Context):
         curve = tone_curve(
-            _first(context.curve), factor=float(factors[0]), curve_input=curve_input
+            _first(context.curve),
+            factor=float(factors[0]),
+            curve_input=curve_input,
+            stretch=stretch,
         )
         maps = region_maps(encoded, context.edges[0])
     return Inspection(
@@ -119,6 +133,7 @@ def inspect(details: Details, *, truth: Picture | None = None) -> Inspection:
         stages=tuple(shown),
         samples=tuple(samples),
         curve=curve,
+        response=None if stretch is None else response_curve(stretch),
         regions=maps,
         truth_factor=truth_factor,
     )
@@ -169,6 +184,7 @@ def tone_curve(
     *,
     factor: float = 1.0,
     curve_input: str = "encoded",
+    stretch: Stretch | None = None,
     num_values: int = 256,
 ) -> ToneCurve:
     """Returns an S-curve, in stops, at equally spaced encoded values of [0, 1].
@@ -177,16 +193,32 @@ def tone_curve(
       curve: without a batch axis.
       factor: multiplies its radiance, and so its maximum.
       curve_input: what it takes for an encoded value, see `models.sparam`.
+      stretch: of one image, for the `curve_input` "estimated".
       num_values: 256 are all those of 8 bits.
     """
-    values = np.linspace(0, 1, num_values, dtype=np.float32)
-    grey = jnp.repeat(jnp.asarray(values)[None, :, None], 3, axis=2)
-    radiance = np.asarray(scurve.expand(curve_values(grey, curve_input), curve))[0]
+    values, grey = _grey(num_values)
+    taken = curve_values(grey, curve_input, stretch)[0]
+    radiance = np.asarray(scurve.expand(taken, curve))[0]
     with np.errstate(divide="ignore"):
         stops = np.log2(factor * radiance)
     return ToneCurve(
         values, stops, factor * float(curve.maximum), np.asarray(curve.white)
     )
+
+
+def response_curve(stretch: Stretch, *, num_values: int = 256) -> ResponseCurve:
+    """Returns the stops of equally spaced values by the response of one image."""
+    values, grey = _grey(num_values)
+    radiance = np.asarray(response.expand(grey, stretch))[0, 0, :, 0]
+    with np.errstate(divide="ignore"):
+        return ResponseCurve(values, np.log2(radiance))
+
+
+def _grey(
+    num_values: int,
+) -> tuple[Float[np.ndarray, " n"], Float[Array, "1 1 n 3"]]:
+    values = np.linspace(0, 1, num_values, dtype=np.float32)
+    return values, jnp.repeat(jnp.asarray(values)[None, None, :, None], 3, axis=3)
 
 
 def region_maps(

@@ -80,6 +80,27 @@ def test_joint_training_starts_where_stage_1_ended(tmp_path):
     np.testing.assert_allclose(stages[1], alone[0], rtol=1e-4, atol=1e-6)
 
 
+def test_several_sources_are_taken_in_their_order(tmp_path):
+    """FHDR's layers from a run that had no estimate of the response, and that."""
+    layers = random_run(tmp_path / "layers", "fhdr", num_iterations=1)
+    estimate = random_run(tmp_path / "estimate", "response")
+    model = create_model("fhdr", linearisation="estimated")
+    for order in (("layers", "estimate"), ("estimate", "layers")):
+        sources = "+".join(str(tmp_path / name) for name in order)
+        params = initial_params(jax.random.key(0), model, init_from=sources)
+        assert_equal(params, layers | {"response": estimate})
+    with pytest.raises(UserError, match="parameters of another model"):
+        plain = create_model("fhdr")
+        initial_params(jax.random.key(0), plain, init_from=str(tmp_path / "estimate"))
+
+
+def test_a_part_of_a_part_is_taken_too(tmp_path):
+    expected = random_run(tmp_path, "response")
+    model = create_model("sparam_lstm", curve_input="estimated", **COMPACT)
+    params = initial_params(jax.random.key(0), model, init_from=str(tmp_path))
+    assert_equal(params["sparam"]["response"], expected)
+
+
 def test_a_run_with_other_regions_or_of_another_model_is_refused(tmp_path):
     random_run(tmp_path / "regions", "sparam", backbone="compact", num_regions=3)
     random_run(tmp_path / "other", "fhdr", num_iterations=1)

@@ -92,6 +92,22 @@ def test_a_curve_of_linear_values_is_drawn_over_encoded_ones():
     np.testing.assert_allclose(2 ** curve.stops[1:, 0], [0.2140, 1.0], atol=1e-4)
 
 
+def test_an_estimated_response_is_drawn_and_bends_the_s_curve():
+    encoded = photograph(20, 20)
+    stretch = jnp.full((1, 14), 2.0)
+    fhdr = without_context(encoded, linearised(encoded))._replace(context=stretch)
+    shown = inspection.inspect(fhdr)
+    assert shown.curve is None and shown.response is not None
+    # Twice the stops of sRGB decoding, at every code.
+    stops = np.log2(linearised(shown.response.values[1:]))
+    np.testing.assert_allclose(shown.response.stops[1:], 2 * stops, atol=1e-3)
+    assert inspection.inspect(details(encoded)).response is None
+
+    identity = scurve.Curve(jnp.ones(()), jnp.ones(3))
+    curve = inspection.tone_curve(identity, curve_input="estimated", stretch=stretch)
+    np.testing.assert_allclose(curve.stops[1:, 0], 2 * stops, atol=1e-3)
+
+
 def test_changes_are_signed_stops_between_neighbouring_stages():
     encoded = np.full((8, 9, 3), 0.5, np.float32)
     first = linearised(encoded) * np.float32(4)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from jaxhdr import regions, scurve
+from jaxhdr import color, regions, scurve
 from jaxhdr.errors import UserError
 from jaxhdr.models import sparam
 from jaxhdr.models.sparam import SParam
@@ -167,6 +167,15 @@ def test_the_identity_curve_of_linear_values_is_the_linearised_photograph():
     power = ((np.asarray(encoded, np.float64) + 0.055) / 1.055) ** 2.4
     linear = np.where(encoded <= 0.04045, encoded / 12.92, power)
     np.testing.assert_allclose(stages[0], linear, rtol=1e-5)
+
+
+def test_the_identity_curve_behind_an_estimate_is_radiance_by_that_response():
+    encoded = photographs(1, 5, 6)
+    identity = scurve.Curve(jnp.ones(1), jnp.ones((1, 3)))
+    stretch = jnp.full((1, 14), 2.0)
+    context = sparam.Context(identity, jnp.zeros((1, 1, 3)), stretch)
+    stages = SParam(curve_input="estimated").apply({}, encoded, context)
+    np.testing.assert_allclose(stages[0], color.srgb_decode(encoded) ** 2, rtol=1e-4)
 
 
 OUTPUTS = [-1e4, -200.0, -80.0, -12.0, -5.0, -1.0, -0.1, 0.0]

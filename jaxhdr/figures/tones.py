@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from jaxhdr import color
 from jaxhdr.figures import page
 from jaxhdr.figures.page import HEADING, INNER, MARGIN, TITLE, Band, Place
-from jaxhdr.inspection import DARKEST, Inspection, ToneCurve
+from jaxhdr.inspection import DARKEST, Inspection, ResponseCurve, ToneCurve
 
 _HEIGHT: Final = 3.2
 _AXIS: Final = 0.62
@@ -32,6 +32,8 @@ def relation(inspection: Inspection) -> Band:
     explanation += "sRGB."
     if inspection.curve is not None:
         explanation += " Line: the S-curve that the model estimated."
+    if inspection.response is not None:
+        explanation += " Dashed: the camera's response that it estimated."
 
     def draw(figure: Figure, top: float) -> None:
         name = "Encoded value to radiance, channel by channel"
@@ -53,6 +55,8 @@ def _draw_channel(axes: Axes, inspection: Inspection, channel: int) -> None:
     codes = np.linspace(0, 1, 256, dtype=np.float32)[1:]
     linear = np.log2(np.asarray(color.srgb_decode(jnp.asarray(codes))))
     axes.plot(codes, linear, ":", color="#222222", linewidth=1.1, label="sRGB")
+    if inspection.response is not None:
+        _draw_response(axes, inspection.response)
     if inspection.curve is not None:
         _draw_curve(axes, inspection.curve, channel)
     legend = axes.legend(loc="lower right", framealpha=0.9, fontsize=8.5)
@@ -91,6 +95,13 @@ def _draw_samples(axes: Axes, inspection: Inspection, channel: int) -> None:
             rasterized=True,  # else a PDF holds every dot
             label=name,
         )
+
+
+def _draw_response(axes: Axes, response: ResponseCurve) -> None:
+    seen = slice(1, None)  # black has no logarithm
+    line = (response.values[seen], response.stops[seen])
+    axes.plot(*line, color="white", linewidth=3.0)
+    axes.plot(*line, "--", color="#222222", linewidth=1.4, label="estimated response")
 
 
 def _draw_curve(axes: Axes, curve: ToneCurve, channel: int) -> None:

@@ -18,11 +18,13 @@ from flax import linen as nn
 
 from jaxhdr.errors import UserError
 from jaxhdr.models.fhdr import FHDR
+from jaxhdr.models.response import Response
 from jaxhdr.models.sparam import SParam
 from jaxhdr.models.sparam_lstm import SParamLSTM
 
 MODELS: dict[str, type[nn.Module]] = {
     "fhdr": FHDR,
+    "response": Response,
     "sparam": SParam,
     "sparam_lstm": SParamLSTM,
 }

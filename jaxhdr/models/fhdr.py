@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from jaxhdr import color, kernels
 from jaxhdr.errors import UserError
+from jaxhdr.models import response
 from jaxhdr.models.convolution import Convolution, Weights, check_dtype
 
 FEATURES = kernels.FEATURES
@@ -29,6 +30,7 @@ _INPUT_RADIUS = 2  # feb1, feb2
 _OUTPUT_RADIUS = 2  # hrb1, hrb2
 
 HEADS = ("tanh", "mu_law", "residual")
+LINEARISATIONS = ("srgb", "estimated")
 LOOPS = ("unrolled", "rolled", "python")
 
 Features = Float[Array, "b h w _"]
@@ -147,6 +149,11 @@ class FHDR(nn.Module):
     """The feedback network; 571,267 parameters for every number of iterations.
 
     Attributes:
+      linearisation: what the network sees of the photograph.
+        `srgb`: its values, as if every camera encoded as sRGB.
+        `estimated`: the values that sRGB would have, after the camera's response has
+        been estimated from the whole image and undone (`models.response`, 92,174
+        parameters more). It is trained alone first and gets no gradient here.
       num_iterations: T, the number of stages returned.
       head: what the last layer predicts.
         `tanh`: radiance, (tanh + 1) / 2 of `peak` (the paper).
@@ -176,6 +183,7 @@ class FHDR(nn.Module):
     """
 
     num_iterations: int = 4
+    linearisation: str = "srgb"
     head: str = "mu_law"
     peak: float = 64.0
     keep_white: bool = False
@@ -190,6 +198,11 @@ class FHDR(nn.Module):
     def __post_init__(self):
         if self.head not in HEADS:
             raise UserError(f"head is {self.head!r}; expected one of {HEADS}")
+        if self.linearisation not in LINEARISATIONS:
+            raise UserError(
+                f"linearisation is {self.linearisation!r}; expected one of "
+                f"{LINEARISATIONS}"
+            )
         if self.loop not in LOOPS:
             raise UserError(f"loop is {self.loop!r}; expected one of {LOOPS}")
         if type(self.num_iterations) is not int or self.num_iterations < 1:
@@ -212,20 +225,30 @@ class FHDR(nn.Module):
         check_dtype(self.dtype)
         super().__post_init__()
 
+    def setup(self):
+        if self.linearisation == "estimated":
+            self.response = response.Response(dropout_rate=0.0)
+
     @property
     def receptive_radius(self) -> int:
         """Pixels to each side of an output pixel that can change it."""
         iteration = kernels.NUM_LAYERS * sum(self.dilations) + _GFF_RADIUS
         return _INPUT_RADIUS + self.num_iterations * iteration + _OUTPUT_RADIUS
 
-    def context(self, encoded: Float[Array, "b h w 3"]) -> None:
-        """Returns None: a pixel needs only what is within the receptive radius."""
+    def context(self, encoded: Float[Array, "b h w 3"]) -> response.Stretch | None:
+        """Returns the cameras' responses; None where they are taken for sRGB."""
+        if self.linearisation == "srgb":
+            return None
+        return jax.lax.stop_gradient(self.response.context(encoded))
 
     @nn.compact
     def __call__(
-        self, encoded: Float[Array, "b h w 3"], context: None = None
+        self,
+        encoded: Float[Array, "b h w 3"],
+        context: response.Stretch | None = None,
     ) -> Float[Array, "stages b h w 3"]:
         """Returns one HDR estimate per iteration, the last is the answer."""
+        photograph, encoded = encoded, self._as_srgb(encoded, context)
         kernel_init = nn.initializers.variance_scaling(
             self.initial_gain**2, "fan_in", "truncated_normal"
         )
@@ -247,7 +270,18 @@ class FHDR(nn.Module):
             detach_hidden=self.detach_hidden,
         )
         stages = self._to_radiance(outputs, encoded)
-        return color.at_least_white(stages, encoded) if self.keep_white else stages
+        if self.keep_white:
+            stages = color.at_least_white(stages, photograph)
+        return stages
+
+    def _as_srgb(
+        self, encoded: Float[Array, "b h w 3"], context: response.Stretch | None
+    ) -> Float[Array, "b h w 3"]:
+        if context is None:
+            context = self.context(encoded)
+        if context is None:
+            return encoded
+        return color.srgb_encode(response.expand(encoded, context))
 
     def _iterate(
         self, low_level: Features, features: Features, **fields

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from jaxhdr import color, regions, scurve
 from jaxhdr.errors import UserError
+from jaxhdr.models import response
 from jaxhdr.models.vgg import VGG16
 
 SIDE = 256  # section 2.1
@@ -34,7 +35,7 @@ _BOUND = 1e4
 
 BACKBONES = ("vgg16", "compact")
 POSITIVE = ("exponential", "softplus")
-CURVE_INPUTS = ("encoded", "linear")
+CURVE_INPUTS = ("encoded", "linear", "estimated")
 
 
 class Context(NamedTuple):
@@ -43,6 +44,8 @@ class Context(NamedTuple):
     curve: scurve.Curve
     edges: Float[Array, "b edges 3"]
     """Of the region maps, from `regions.histogram_edges`."""
+    stretch: response.Stretch | None = None
+    """The response, of `models.response`, where the curve takes radiance by it."""
 
 
 class SParam(nn.Module):
@@ -66,6 +69,8 @@ class SParam(nn.Module):
         close to sRGB decoding: the best is 0.018 off in the mean mu-law code.
         `linear`: the sRGB-decoded photograph, as Banterle et al. (2006) linearise it
         first; then the identity curve is the linearised photograph.
+        `estimated`: radiance by the camera's estimated response (`models.response`,
+        92,174 parameters more), trained alone first and without a gradient here.
     """
 
     num_regions: int = 5
@@ -111,9 +116,12 @@ class SParam(nn.Module):
         )
         values = _to_positive(last(x), self.positive)
         curve = scurve.Curve(maximum=values[:, 0], white=values[:, 1:])
-        return Context(
-            curve, regions.histogram_edges(encoded, num_regions=self.num_regions)
-        )
+        edges = regions.histogram_edges(encoded, num_regions=self.num_regions)
+        stretch = None
+        if self.curve_input == "estimated":
+            estimate = response.Response(dropout_rate=0.0, name="response")
+            stretch = jax.lax.stop_gradient(estimate.context(encoded))
+        return Context(curve, edges, stretch)
 
     def __call__(
         self, encoded: Float[Array, "b h w 3"], context: Context | None = None
@@ -121,15 +129,21 @@ class SParam(nn.Module):
         """Returns the pseudo-HDR as the only stage."""
         if context is None:
             context = self.context(encoded)
-        values = curve_values(encoded, self.curve_input)
+        values = curve_values(encoded, self.curve_input, context.stretch)
         return scurve.expand(values, context.curve)[None]
 
 
 def curve_values(
-    encoded: Float[Array, "*shape"], curve_input: str
-) -> Float[Array, "*shape"]:
+    encoded: Float[Array, "b h w 3"],
+    curve_input: str,
+    stretch: response.Stretch | None = None,
+) -> Float[Array, "b h w 3"]:
     """Returns what the curve takes for encoded values, in [0, 1] as they are."""
-    return encoded if curve_input == "encoded" else color.srgb_decode(encoded)
+    if curve_input == "encoded":
+        return encoded
+    if stretch is None:
+        return color.srgb_decode(encoded)
+    return response.expand(encoded, stretch)
 
 
 class CompactFeatures(nn.Module):
