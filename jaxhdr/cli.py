@@ -155,6 +155,7 @@ def _process(job: cli_plan.Job, options: argparse.Namespace, reconstructor) -> N
         "scale": reconstructor.scale,
         "model": reconstructor.label,
         "precision": reconstructor.precision,
+        "response": reconstructor.response,
         "software": f"jaxhdr {jaxhdr.__version__}",
         "source": cli_arguments.text_of(job.source),
     }

@@ -12,6 +12,7 @@ from jaxhdr.errors import UserError
 
 _MAX_STOPS: Final = 64
 _PRECISIONS: Final = ("auto", "float32", "bfloat16")
+_RESPONSES: Final = ("estimated", "srgb")
 _WEIGHTS: Final = pathlib.Path(__file__).parent / "weights"
 
 
@@ -24,7 +25,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Adds `--model`, `--tile` and `--precision`."""
+    """Adds `--model`, `--tile`, `--precision` and `--response`."""
     names = ", ".join(shipped_names()) or "there is none"
     parser.add_argument(
         "--model",
@@ -45,6 +46,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         help="what the model computes in (default: auto, which is bfloat16 on a CPU "
         "that multiplies it, where oneDNN is used, else float32)",
     )
+    parser.add_argument(
+        "--response",
+        choices=_RESPONSES,
+        default=_RESPONSES[0],
+        help="how the camera encoded radiance: as the model estimates, or known to be "
+        "as sRGB, such as a rendered image (default: estimated)",
+    )
 
 
 def open_reconstructor(options: argparse.Namespace) -> Any:
@@ -56,6 +64,7 @@ def open_reconstructor(options: argparse.Namespace) -> Any:
         options.model,
         tile=tile,
         precision=options.precision,
+        response=options.response,
         progress=not options.quiet,
     )
 

@@ -97,7 +97,8 @@ def _inspect(options: argparse.Namespace, output: pathlib.Path) -> None:
         stops=options.stops or previews.SHEET_STOPS,
         title=cli_arguments.text_of(options.input),
         notes=[
-            f"model: {reconstructor.label}, computed in {reconstructor.precision}",
+            f"model: {reconstructor.label}, computed in {reconstructor.precision}, "
+            f"response: {reconstructor.response}",
             *([f"alignment: {aligned}"] if aligned else []),
         ],
     )

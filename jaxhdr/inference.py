@@ -22,7 +22,7 @@ import tqdm
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import alignment, expansion, image_io, kernels
+from jaxhdr import alignment, expansion, image_io, kernels, models
 from jaxhdr.errors import UserError
 from jaxhdr.pretrained import Pretrained, StrPath, load_pretrained
 from jaxhdr.tiling import Span, tile_layout
@@ -32,6 +32,9 @@ TILES: Final = {"float32": 768, "bfloat16": 1280}
 
 PRECISIONS: Final = ("auto", "float32", "bfloat16")
 """Types that a model can compute in, and the faster one."""
+
+RESPONSES: Final = ("estimated", "srgb")
+"""How a photograph was encoded: as the model estimates, or known to be as sRGB."""
 
 ImageLike = StrPath | np.ndarray | jax.Array
 
@@ -62,6 +65,7 @@ class Reconstructor:
       scale: unit of the results, always `ldr_white`.
       alignment: how results were brought to it; "" if the model's own scale is that.
       precision: what the model computes in, "float32" or "bfloat16".
+      response: how photographs are taken to be encoded, one of `RESPONSES`.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Reconstructor:
         *,
         tile: int | str | None = "auto",
         precision: str = "auto",
+        response: str = "estimated",
         progress: bool = False,
     ):
         """Loads a model.
@@ -83,14 +88,22 @@ class Reconstructor:
             always in float32. `auto` is bfloat16 on a CPU that multiplies it (AVX512-
             BF16, AMX) where oneDNN is used, else float32. Models without a choice
             compute in float32.
+          response: `estimated` leaves it to the model how the camera encoded its
+            radiance; `srgb` says that it is known to have been as sRGB. A model without
+            an estimate takes every photograph for sRGB.
           progress: show a bar over tiles, on a terminal.
 
         Raises:
-          UserError: there is no such model or precision, or the tile is too small.
+          UserError: there is no such model, precision or response, or the tile is too
+            small.
         """
         if precision not in PRECISIONS:
             raise UserError(
                 f"precision is {precision!r}; expected one of {list(PRECISIONS)}"
+            )
+        if response not in RESPONSES:
+            raise UserError(
+                f"response is {response!r}; expected one of {list(RESPONSES)}"
             )
         if not isinstance(model, Pretrained):
             model = load_pretrained(model)
@@ -101,13 +114,17 @@ class Reconstructor:
         self._model: Any = model.model
         self._params = model.params
         self._progress = progress
-        self.precision = "float32"
+        self.precision, self.response = "float32", "srgb"
         if isinstance(model.model, expansion.Operator):
             return
         if hasattr(model.model, "dtype"):
             self.precision = _faster() if precision == "auto" else precision
             self._model = model.model.clone(dtype=self.precision)
-        self._has_context = _has_context(model)
+        if response == "srgb":
+            self._model = models.taking_srgb(self._model)
+        if models.estimates_response(self._model):
+            self.response = "estimated"
+        self._has_context = _has_context(self._params, self._model)
         self._halo: int = model.model.receptive_radius  # pyright: ignore
         self._tile = _side(tile, self.precision)
         if self._tile is not None:
@@ -194,6 +211,7 @@ def reconstruct(
     model: StrPath | Pretrained = "fhdr",
     tile: int | str | None = "auto",
     precision: str = "auto",
+    response: str = "estimated",
     progress: bool = False,
 ) -> Float[np.ndarray, "h w 3"]:
     """Returns the HDR image of one photograph; for many, use `Reconstructor`.
@@ -205,13 +223,14 @@ def reconstruct(
         workdir of a training run, or a .safetensors file.
       tile: as for `Reconstructor`.
       precision: as for `Reconstructor`.
+      response: as for `Reconstructor`.
       progress: show a bar over tiles, on a terminal.
 
     Raises:
       UserError: the model or the image cannot be used, or the memory does not suffice.
     """
     reconstructor = Reconstructor(
-        model, tile=tile, precision=precision, progress=progress
+        model, tile=tile, precision=precision, response=response, progress=progress
     )
     return reconstructor(image)
 
@@ -266,10 +285,10 @@ def _kept(span: Span) -> slice:
     return slice(span.keep_start - span.start, span.keep_stop - span.start)
 
 
-def _has_context(model: Pretrained) -> bool:
+def _has_context(params: Any, model: nn.Module) -> bool:
     image = jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32)
-    function = functools.partial(_whole_context, model=model.model)
-    return bool(jax.tree.leaves(jax.eval_shape(function, model.params, image)))
+    function = functools.partial(_whole_context, model=model)
+    return bool(jax.tree.leaves(jax.eval_shape(function, params, image)))
 
 
 @contextlib.contextmanager

@@ -44,7 +44,8 @@ ALLOWED = {
     "pretrained": {"checkpoints", "expansion", "models", "scales", "weight_files"},
     "alignment": {"scales"},
     "inference": {
-        *("alignment", "expansion", "image_io", "kernels", "pretrained", "tiling"),
+        *("alignment", "expansion", "image_io", "kernels", "models", "pretrained"),
+        "tiling",
     },
     # reports and runs
     "reports": {"atomic", "metrics"},

@@ -311,6 +311,7 @@ def test_the_header_says_what_the_file_is(folder):
     assert metadata["scale"] == "ldr_white"
     assert metadata["model"] == "blur"
     assert metadata["precision"] == "float32"
+    assert metadata["response"] == "srgb"  # this model does not estimate it
     assert metadata["source"] == "photo.jpg"
     assert metadata["software"].startswith("jaxhdr 0.")
     assert "alignment" not in metadata
@@ -432,5 +433,6 @@ def test_the_installed_command_runs_on_its_own(folder):
     assert image_io.read_hdr("out/a.hdr").shape == (30, 40, 3)
 
 
-def test_the_precisions_of_the_command_are_those_of_the_library():
+def test_the_choices_of_the_command_are_those_of_the_library():
     assert cli_arguments._PRECISIONS == inference.PRECISIONS
+    assert cli_arguments._RESPONSES == inference.RESPONSES

@@ -11,6 +11,7 @@ from jaxhdr import color, kernels
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import write_png
 from jaxhdr.inference import TILES, Reconstructor, reconstruct, to_encoded
+from jaxhdr.models import Response
 from jaxhdr.pretrained import Pretrained
 
 PRETRAINED = random_pretrained()
@@ -160,6 +161,36 @@ def test_bfloat16_is_the_default_where_the_cpu_multiplies_it(
     with pytest.raises(UserError, match="tile is 'big'; expected a number"):
         Reconstructor(trained, tile="big")
     assert Reconstructor(BLUR).precision == "float32"  # it has no choice
+
+
+def random_response():
+    image = jnp.zeros((1, 8, 8, 3))
+    shapes = jax.eval_shape(Response().init, jax.random.key(0), image)["params"]
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda leaf: rng.normal(0, 0.1, leaf.shape), shapes)
+
+
+LINEAR = SPARAM_LSTM._replace(model=SPARAM_LSTM.model.clone(curve_input="linear"))
+
+
+@pytest.mark.parametrize("plain", [PRETRAINED, LINEAR], ids=["fhdr", "sparam"])
+def test_a_known_response_takes_the_place_of_the_estimate(plain):
+    params = dict(plain.params)
+    if plain is PRETRAINED:
+        model = plain.model.clone(linearisation="estimated")
+        params["response"] = random_response()
+    else:
+        model = plain.model.clone(curve_input="estimated")
+        params["sparam"] = {**params["sparam"], "response": random_response()}
+    estimating = plain._replace(model=model, params=params)
+    encoded = photograph(20, 24)
+    estimated = exact_reconstructor(estimating)
+    known = exact_reconstructor(estimating, response="srgb")
+    assert (estimated.response, known.response) == ("estimated", "srgb")
+    np.testing.assert_array_equal(known(encoded), exact_reconstructor(plain)(encoded))
+    assert np.abs(estimated(encoded) - known(encoded)).max() > 0.01
+    with pytest.raises(UserError, match=r"response is 'gamma'; expected one of"):
+        Reconstructor(PRETRAINED, response="gamma")
 
 
 def test_without_onednn_the_default_is_float32(monkeypatch):

@@ -30,6 +30,10 @@ MODELS: dict[str, type[nn.Module]] = {
 }
 
 
+# Options by which a model estimates the camera's response, and their value without.
+_WITHOUT_ESTIMATE = {"linearisation": "srgb", "curve_input": "linear"}
+
+
 def create_model(name: str, **fields: Any) -> nn.Module:
     """Returns the model called `name`, with `fields` as its attributes.
 
@@ -44,3 +48,20 @@ def create_model(name: str, **fields: Any) -> nn.Module:
             f"model {name!r} has no option {unknown}; available: {sorted(known)}"
         )
     return MODELS[name](**fields)
+
+
+def estimates_response(model: nn.Module) -> bool:
+    """Returns whether the model estimates the camera's response."""
+    return isinstance(model, Response) or bool(_estimating(model))
+
+
+def taking_srgb(model: nn.Module) -> nn.Module:
+    """Returns the same model, but one that takes every photograph for sRGB-encoded.
+
+    Parameters of the estimate are then not used. `Response` is nothing else, and stays.
+    """
+    return model.clone(**{name: _WITHOUT_ESTIMATE[name] for name in _estimating(model)})
+
+
+def _estimating(model: nn.Module) -> list[str]:
+    return [n for n in _WITHOUT_ESTIMATE if getattr(model, n, None) == "estimated"]
