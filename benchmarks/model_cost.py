@@ -19,6 +19,7 @@ SIDE = 256
 CASES = [
     ("FHDR, T = 1", "fhdr", {"num_iterations": 1}),
     ("FHDR, T = 4", "fhdr", {"num_iterations": 4}),
+    ("the same, response estimated", "fhdr", {"linearisation": "estimated"}),
     ("SParam-Net", "sparam", {}),
     ("SParam-Net, compact", "sparam", {"backbone": "compact"}),
     ("SParam-Net + ConvLSTM-Net", "sparam_lstm", {}),

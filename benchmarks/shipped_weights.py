@@ -13,7 +13,7 @@ import numpy as np
 
 from configs import fhdr_release
 from jaxhdr import color, evaluation, examples
-from jaxhdr.inference import Reconstructor
+from jaxhdr.inference import RESPONSES, Reconstructor
 from jaxhdr.metrics import STOPS_FLOOR, Protocol, log2_rmse, select
 
 METRICS = (
@@ -86,10 +86,14 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["fhdr"])
     parser.add_argument("--data_dir", help="prepared data")
     parser.add_argument("--num_images", type=int, help="default all")
+    parser.add_argument("--response", choices=RESPONSES, default=RESPONSES[0])
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--metrics", nargs="+", default=list(METRICS))
     options = parser.parse_args()
-    models = {name: Reconstructor(name, tile=None) for name in options.models}
+    models = {
+        name: Reconstructor(name, tile=None, response=options.response)
+        for name in options.models
+    }
     methods = {name: evaluation.by_model(model) for name, model in models.items()}
     for kind in options.kinds:
         means = scores(kind, methods, options)

@@ -23,7 +23,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.curve_input = "estimated"
     config.model.dtype = "bfloat16"
     config.loss.scale_invariance = 0.9
-    config.train.num_steps = 400
-    config.train.evaluate_every = 100
+    config.optimizer.learning_rate = 5e-4
+    config.train.num_steps = 1_200
+    config.train.evaluate_every = 200
     config.train.checkpoint_every = 100
     return config

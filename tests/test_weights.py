@@ -4,6 +4,7 @@ import pathlib
 
 import numpy as np
 import pytest
+import skimage.data
 
 import jaxhdr
 from jaxhdr import pretrained
@@ -62,3 +63,18 @@ def test_what_clips_is_at_least_white():
     encoded[70:90, 70:90, 0] = 1.0
     hdr = jaxhdr.reconstruct(encoded)
     assert (hdr[encoded == 1] >= 1).all()
+
+
+def test_the_camera_of_a_photograph_is_told_from_another():
+    """Radiance through a sigmoid of HDRCNN's cameras (Eilertsen et al. 2017)."""
+    photograph = skimage.data.astronaut()[::2, ::2] / 255
+    radiance = 0.9 * srgb_decode(photograph)
+    power = radiance**0.9
+    sigmoid = np.round(255 * 1.6 * power / (power + 0.6)).astype(np.uint8)
+    errors = []
+    for response in ("estimated", "srgb"):
+        hdr = jaxhdr.reconstruct(sigmoid, response=response)
+        stops = np.log2(hdr + 2.0**-12) - np.log2(radiance + 2.0**-12)
+        errors.append(np.sqrt(((stops - np.median(stops)) ** 2).mean()))
+    estimated, as_srgb = errors
+    assert estimated < 0.8 * as_srgb
