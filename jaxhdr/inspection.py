@@ -197,7 +197,7 @@ def tone_curve(
       num_values: 256 are all those of 8 bits.
     """
     values, grey = _grey(num_values)
-    taken = curve_values(grey, curve_input, stretch)[0]
+    taken = curve_values(grey, curve_input, stretch=stretch)[0]
     radiance = np.asarray(scurve.expand(taken, curve))[0]
     with np.errstate(divide="ignore"):
         stops = np.log2(factor * radiance)

@@ -51,6 +51,7 @@ def test_parameters_are_taken_from_a_weight_file_or_a_shipped_model(tmp_path):
     assert_equal(
         initial_params(jax.random.key(0), model, init_from=str(path)), expected
     )
+    model = create_model("fhdr", num_iterations=2, linearisation="estimated")
     shipped = pretrained.load_pretrained("fhdr").params
     assert_equal(
         initial_params(jax.random.key(0), model, init_from="fhdr"), dict(shipped)

@@ -129,13 +129,14 @@ class SParam(nn.Module):
         """Returns the pseudo-HDR as the only stage."""
         if context is None:
             context = self.context(encoded)
-        values = curve_values(encoded, self.curve_input, context.stretch)
+        values = curve_values(encoded, self.curve_input, stretch=context.stretch)
         return scurve.expand(values, context.curve)[None]
 
 
 def curve_values(
     encoded: Float[Array, "b h w 3"],
     curve_input: str,
+    *,
     stretch: response.Stretch | None = None,
 ) -> Float[Array, "b h w 3"]:
     """Returns what the curve takes for encoded values, in [0, 1] as they are."""
