@@ -60,7 +60,8 @@ def taking_srgb(model: nn.Module) -> nn.Module:
 
     Parameters of the estimate are then not used. `Response` is nothing else, and stays.
     """
-    return model.clone(**{name: _WITHOUT_ESTIMATE[name] for name in _estimating(model)})
+    fields: dict[str, Any] = {n: _WITHOUT_ESTIMATE[n] for n in _estimating(model)}
+    return model.clone(**fields)
 
 
 def _estimating(model: nn.Module) -> list[str]:
