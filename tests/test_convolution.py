@@ -9,7 +9,7 @@ import pytest
 from flax import linen as nn
 
 from jaxhdr.kernels import convolve
-from jaxhdr.models.convolution import Convolution
+from jaxhdr.models.convolution import Convolution, max_pool
 
 SIZES = [1, 3, 5, 9]
 CHANNELS = [(3, 128), (5, 3), (6, 7)]  # in and out: wide, narrow, and in between
@@ -105,3 +105,14 @@ def test_the_layer_is_linens_with_the_same_parameters():
     expected, same = linen.init_with_output(jax.random.key(0), x)
     jax.tree.map(np.testing.assert_array_equal, variables, same)
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(2, 6, 8, 3), (1, 7, 5, 2), (1, 1, 4, 2)], ids=str)
+def test_the_pooling_is_linens(shape):
+    # All values differ, so the maximum has one place.
+    x = jnp.asarray(np.random.default_rng(1).permutation(np.arange(np.prod(shape))))
+    x = x.reshape(shape).astype(jnp.float32)
+    result, pull = jax.vjp(max_pool, x)
+    expected, pull_linens = jax.vjp(lambda x: nn.max_pool(x, (2, 2), (2, 2)), x)
+    np.testing.assert_array_equal(result, expected)
+    np.testing.assert_array_equal(*(f(result)[0] for f in (pull, pull_linens)))

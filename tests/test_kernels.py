@@ -125,7 +125,10 @@ def dense_arguments(rng, shape, *, dtype=FLOAT32):
     return x, local, kernels.DenseKernels(compress, array(rng, 64), dense, fuse)
 
 
-@pytest.mark.parametrize("shape", [(1, 40, 33), (3, 7, 5), (2, 1, 1)], ids=str)
+# With a number of images that divides among threads, each thread has images of its own.
+@pytest.mark.parametrize(
+    "shape", [(1, 40, 33), (3, 7, 5), (2, 1, 1), (4, 9, 6), (17, 3, 4)], ids=str
+)
 @pytest.mark.parametrize("dilation", [1, 2])
 def test_the_dense_block_equals_its_convolutions(onednn, shape, dilation):
     rng = np.random.default_rng(dilation)
@@ -163,7 +166,7 @@ def lstm_arguments(rng, shape, *, inputs, features, has_state=True, dtype=FLOAT3
     return x, kernels.LstmState(cell, jnp.tanh(hidden).astype(dtype)), weights
 
 
-@pytest.mark.parametrize("shape", [(1, 90, 53), (3, 7, 5), (1, 2, 2100), (2, 1, 1)])
+@pytest.mark.parametrize("shape", [(2, 90, 53), (3, 7, 5), (1, 2, 2100), (2, 1, 1)])
 @pytest.mark.parametrize("has_state", [True, False])
 @pytest.mark.parametrize("inputs, features", [(6, 64), (64, 6)])
 def test_an_lstm_step_equals_its_equations(

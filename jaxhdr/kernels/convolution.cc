@@ -19,10 +19,13 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <list>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <new>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -116,10 +119,30 @@ struct Convolution {
   }
 
   std::vector<int64_t> Key() const {
-    return {static_cast<int64_t>(kind), static_cast<int64_t>(type),
-            static_cast<int64_t>(result), batch, depth, height, width, in, out, rows,
-            columns, dilation, same, goes_on_above, goes_on_below, bias, accumulate, add, relu, kernel.out, kernel.in,
-            kernel.depth, kernel.row, kernel.column};
+    return {static_cast<int64_t>(kind),
+            static_cast<int64_t>(type),
+            static_cast<int64_t>(result),
+            batch,
+            depth,
+            height,
+            width,
+            in,
+            out,
+            rows,
+            columns,
+            dilation,
+            same,
+            goes_on_above,
+            goes_on_below,
+            bias,
+            accumulate,
+            add,
+            relu,
+            kernel.out,
+            kernel.in,
+            kernel.depth,
+            kernel.row,
+            kernel.column};
   }
 };
 
@@ -150,6 +173,11 @@ class Engine {
     plan.reorder.execute(stream_, {{DNNL_ARG_FROM, user}, {DNNL_ARG_TO, own}});
     stream_.wait();
     return own;
+  }
+
+  // Whether `what` reads a kernel that was made for another convolution.
+  bool Takes(const Convolution& what, const memory& kernel) {
+    return Find(what).own_kernel == kernel.get_desc();
   }
 
   // kForward: input and result are x and y; kBackwardInput: the gradients of x and y.
@@ -206,7 +234,45 @@ class Engine {
     if (relus_.size() > kPlans) relus_.clear();
   }
 
-  Buffer kernels[2 * kDenseLayers + 1], gradients[2];
+  // Runs `body(engine, first, count)` for parts of `size` at once, each on one thread
+  // of the team with an engine of its own. Parts depend on the number of threads alone.
+  template <typename Body>
+  void Share(int64_t size, const Body& body) {
+    const int threads = omp_get_max_threads();
+    while (lanes_.size() < static_cast<size_t>(threads)) {
+      lanes_.push_back(std::make_unique<Engine>());
+    }
+    std::vector<std::exception_ptr> errors(threads);
+#pragma omp parallel num_threads(threads)
+    {
+      const int64_t team = omp_get_num_threads(), thread = omp_get_thread_num();
+      omp_set_num_threads(1);  // for what oneDNN makes in here
+      const int64_t first = size * thread / team;
+      const int64_t count = size * (thread + 1) / team - first;
+      try {
+        if (count > 0) body(*lanes_[thread], first, count);
+      } catch (...) {
+        errors[thread] = std::current_exception();
+      }
+    }
+    for (const auto& error : errors) {
+      if (error) std::rethrow_exception(error);
+    }
+  }
+
+  // The same for `count` images, or by this engine alone, with all threads for each
+  // image, where the threads would not be busy alike.
+  template <typename Body>
+  void ShareImages(int64_t count, const Body& body) {
+    const int64_t threads = omp_get_max_threads();
+    if (count % threads == 0 || count > 4 * threads) {
+      Share(count, body);
+    } else {
+      body(*this, 0, count);
+    }
+  }
+
+  Buffer kernels[2 * kDenseLayers + 1], gradients[2], sums;
 
  private:
   memory At(const memory::desc& desc, const void* data) {
@@ -257,7 +323,8 @@ class Engine {
     const memory::desc any_kernel(kernel_dims, to_kernel ? Type::f32 : c.type,
                                   memory::format_tag::any);
     const memory::desc bias =
-        c.bias ? memory::desc({c.out}, Type::f32, memory::format_tag::a) : memory::desc();
+        c.bias ? memory::desc({c.out}, Type::f32, memory::format_tag::a)
+               : memory::desc();
     const auto stride = spatial(1, 1, 1);
     const auto dilation = spatial(0, c.dilation - 1, c.dilation - 1);
     const auto before = spatial(0, c.Above(), c.Margin(c.columns));
@@ -277,8 +344,8 @@ class Engine {
 
     const dnnl::convolution_forward::primitive_desc forward(
         engine_, dnnl::prop_kind::forward_training, direct, input,
-        memory::desc(kernel_dims, c.type, memory::format_tag::any), bias, result, stride,
-        dilation, before, after_it,
+        memory::desc(kernel_dims, c.type, memory::format_tag::any), bias, result,
+        stride, dilation, before, after_it,
         c.kind == Kind::kForward ? with_post_ops : attributes);
     Plan plan;
     plan.input = input;
@@ -290,8 +357,8 @@ class Engine {
       plan.run = dnnl::convolution_forward(forward);
     } else if (c.kind == Kind::kBackwardInput) {
       const dnnl::convolution_backward_data::primitive_desc backward(
-          engine_, direct, input, any_kernel, result, stride, dilation, before, after_it,
-          forward, attributes);
+          engine_, direct, input, any_kernel, result, stride, dilation, before,
+          after_it, forward, attributes);
       Finish(plan, backward, backward.weights_desc());
       plan.run = dnnl::convolution_backward_data(backward);
     } else {
@@ -309,8 +376,8 @@ class Engine {
     }
     const memory::desc& from = to_kernel ? plan.own_kernel : plan.kernel;
     const memory::desc& to = to_kernel ? plan.kernel : plan.own_kernel;
-    plan.reorder = dnnl::reorder(
-        dnnl::reorder::primitive_desc(engine_, from, engine_, to, sum));
+    plan.reorder =
+        dnnl::reorder(dnnl::reorder::primitive_desc(engine_, from, engine_, to, sum));
     return plan;
   }
 
@@ -328,6 +395,7 @@ class Engine {
   std::map<std::vector<int64_t>, std::list<Entry>::iterator> plans_;
   std::map<std::pair<int64_t, int64_t>, dnnl::primitive> relus_;
   Buffer scratchpad_, own_gradient_;
+  std::vector<std::unique_ptr<Engine>> lanes_;  // of single threads
 };
 
 // The thread that does all work. Never destroyed: XLA may call until the process ends.
@@ -362,7 +430,9 @@ class Worker {
     std::condition_variable finished;
   };
 
-  Worker() : process_(getpid()) { std::thread([this] { Loop(); }).detach(); }
+  Worker() : process_(getpid()) {
+    std::thread([this] { Loop(); }).detach();
+  }
 
   void Loop() {
     Engine engine;
@@ -580,45 +650,49 @@ ffi::Error DenseForward(ffi::AnyBuffer x, ffi::AnyBuffer local, ffi::AnyBuffer c
                         ffi::AnyBuffer bias, ffi::AnyBuffer dense_0,
                         ffi::AnyBuffer dense_1, ffi::AnyBuffer dense_2,
                         ffi::AnyBuffer dense_3, ffi::AnyBuffer fuse,
-                        ffi::Result<ffi::AnyBuffer> y, ffi::Result<ffi::AnyBuffer> groups,
-                        int64_t dilation) {
-  return RunTask([&](Engine& engine) {
+                        ffi::Result<ffi::AnyBuffer> y,
+                        ffi::Result<ffi::AnyBuffer> groups, int64_t dilation) {
+  return RunTask([&](Engine& team) {
     const DenseBlock block(x, dilation);
     const float* dense[] = {Floats(dense_0), Floats(dense_1), Floats(dense_2),
                             Floats(dense_3)};
     const Convolution first = block.Compress(false), second = block.Compress(true);
     const Convolution last = block.Fuse(Kind::kForward);
-    Buffer* buffer = engine.kernels;
-    std::vector<memory> kernels;
-    for (int64_t half = 0; half < 2; ++half) {
-      for (int64_t group = 0; group < 2; ++group) {
-        const float* part =
-            Floats(compress) + half * kFeatures * kFeatures + group * kGroup;
-        kernels.push_back(engine.Kernel(half ? second : first, part, *buffer++));
-      }
-    }
-    for (int64_t layer = 0; layer < kDenseLayers; ++layer) {
-      kernels.push_back(engine.Kernel(block.Dense(Kind::kForward, layer), dense[layer],
-                                      *buffer++));
-    }
-    kernels.push_back(engine.Kernel(last, Floats(fuse), *buffer++));
     const int64_t group_bytes = block.ImageBytes(kGroup);
-    for (int64_t n = 0; n < block.batch; ++n) {
-      const int64_t offset = n * block.ImageBytes(kFeatures);
-      char* own = Bytes(*groups) + n * block.ImageBytes(kBlockChannels);
-      for (int64_t group = 0; group < 2; ++group) {
-        char* result = own + group * group_bytes;
-        engine.Run(first, Bytes(x) + offset, kernels[group], nullptr, nullptr, result);
-        engine.Run(second, Bytes(local) + offset, kernels[2 + group],
-                   Floats(bias) + group * kGroup, nullptr, result);
+    const auto run = [&](Engine& engine, int64_t from, int64_t count) {
+      Buffer* buffer = engine.kernels;
+      std::vector<memory> kernels;
+      for (int64_t half = 0; half < 2; ++half) {
+        for (int64_t group = 0; group < 2; ++group) {
+          const float* part =
+              Floats(compress) + half * kFeatures * kFeatures + group * kGroup;
+          kernels.push_back(engine.Kernel(half ? second : first, part, *buffer++));
+        }
       }
       for (int64_t layer = 0; layer < kDenseLayers; ++layer) {
-        engine.Run(block.Dense(Kind::kForward, layer), own, kernels[4 + layer], nullptr,
-                   nullptr, own + (2 + layer) * group_bytes);
+        kernels.push_back(
+            engine.Kernel(block.Dense(Kind::kForward, layer), dense[layer], *buffer++));
       }
-      engine.Run(last, own, kernels[4 + kDenseLayers], nullptr, nullptr,
-                 Bytes(*y) + offset);
-    }
+      kernels.push_back(engine.Kernel(last, Floats(fuse), *buffer++));
+      for (int64_t n = from; n < from + count; ++n) {
+        const int64_t offset = n * block.ImageBytes(kFeatures);
+        char* own = Bytes(*groups) + n * block.ImageBytes(kBlockChannels);
+        for (int64_t group = 0; group < 2; ++group) {
+          char* result = own + group * group_bytes;
+          engine.Run(first, Bytes(x) + offset, kernels[group], nullptr, nullptr,
+                     result);
+          engine.Run(second, Bytes(local) + offset, kernels[2 + group],
+                     Floats(bias) + group * kGroup, nullptr, result);
+        }
+        for (int64_t layer = 0; layer < kDenseLayers; ++layer) {
+          engine.Run(block.Dense(Kind::kForward, layer), own, kernels[4 + layer],
+                     nullptr, nullptr, own + (2 + layer) * group_bytes);
+        }
+        engine.Run(last, own, kernels[4 + kDenseLayers], nullptr, nullptr,
+                   Bytes(*y) + offset);
+      }
+    };
+    team.ShareImages(block.batch, run);
   });
 }
 
@@ -632,60 +706,88 @@ ffi::Error DenseBackward(
     ffi::Result<ffi::AnyBuffer> of_dense_1, ffi::Result<ffi::AnyBuffer> of_dense_2,
     ffi::Result<ffi::AnyBuffer> of_dense_3, ffi::Result<ffi::AnyBuffer> of_fuse,
     int64_t dilation) {
-  return RunTask([&](Engine& engine) {
+  return RunTask([&](Engine& team) {
     const DenseBlock block(x, dilation);
     const std::vector<const float*> dense = {Floats(dense_0), Floats(dense_1),
                                              Floats(dense_2), Floats(dense_3)};
-    float* of_dense[] = {Floats(*of_dense_0), Floats(*of_dense_1), Floats(*of_dense_2),
-                         Floats(*of_dense_3)};
-    Buffer* buffer = engine.kernels;
-    std::vector<memory> fuse_kernels, dense_kernels;
+    // Of the last layer and of the dilated ones: the results, and their sizes.
+    float* const of_kernels[] = {Floats(*of_fuse), Floats(*of_dense_0),
+                                 Floats(*of_dense_1), Floats(*of_dense_2),
+                                 Floats(*of_dense_3)};
+    std::vector<int64_t> sizes = {kBlockChannels * kFeatures};
     for (int64_t layer = 0; layer < kDenseLayers; ++layer) {
-      const int64_t channel = kFeatures + layer * kGroup;
-      fuse_kernels.push_back(engine.Kernel(block.FuseInput(kGroup),
-                                           Floats(fuse) + channel * kFeatures, *buffer++));
-      if (layer + 1 == kDenseLayers) continue;
-      dense_kernels.push_back(
-          engine.Kernel(block.DenseInput(layer + 1, kGroup),
-                        Transposed(dense, layer + 1, channel, kGroup).data(), *buffer++));
+      sizes.push_back(9 * (kFeatures + layer * kGroup) * kGroup);
     }
-    const memory fuse_first =
-        engine.Kernel(block.FuseInput(kFeatures), Floats(fuse), *buffer++);
-    const memory dense_first =
-        engine.Kernel(block.DenseInput(0, kFeatures),
-                      Transposed(dense, 0, 0, kFeatures).data(), *buffer++);
     const int64_t group_bytes = block.ImageBytes(kGroup);
     const int64_t feature_bytes = block.ImageBytes(kFeatures);
-    char* of_layers = static_cast<char*>(
-        engine.gradients[0].Get(kDenseLayers * group_bytes));
     char* of_compressed =
-        static_cast<char*>(engine.gradients[1].Get(block.batch * feature_bytes));
-    for (int64_t n = 0; n < block.batch; ++n) {
-      char* own = Bytes(groups) + n * block.ImageBytes(kBlockChannels);
-      char* from = Bytes(gradient) + n * feature_bytes;
-      const auto accumulated = [&](Convolution c) {
-        c.accumulate = n > 0;
-        return c;
-      };
-      engine.RunBackwardKernel(accumulated(block.Fuse(Kind::kBackwardKernel)), own, from,
-                               Floats(*of_fuse), nullptr);
-      for (int64_t layer = kDenseLayers - 1; layer >= 0; --layer) {
-        char* of_layer = of_layers + layer * group_bytes;
-        engine.Run(block.FuseInput(kGroup), from, fuse_kernels[layer], nullptr, nullptr,
-                   of_layer);
-        if (layer + 1 < kDenseLayers) {
-          engine.Run(block.DenseInput(layer + 1, kGroup), of_layer + group_bytes,
-                     dense_kernels[layer], nullptr, nullptr, of_layer);
+        static_cast<char*>(team.gradients[1].Get(block.batch * feature_bytes));
+    // Each part has sums of its own over its images, by the first of them.
+    std::vector<std::vector<float*>> sums(block.batch);
+    const auto run = [&](Engine& engine, int64_t from, int64_t count) {
+      if (from == 0) {
+        sums[0].assign(std::begin(of_kernels), std::end(of_kernels));
+      } else {
+        const int64_t size = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
+        float* place = static_cast<float*>(engine.sums.Get(size * sizeof(float)));
+        for (const int64_t of_one : sizes) {
+          sums[from].push_back(place);
+          place += of_one;
         }
-        engine.ReluBackward(block.type, block.Pixels() * kGroup,
-                            own + (2 + layer) * group_bytes, of_layer);
-        engine.RunBackwardKernel(accumulated(block.Dense(Kind::kBackwardKernel, layer)),
-                                 own, of_layer, of_dense[layer], nullptr);
       }
-      char* of_first = of_compressed + n * feature_bytes;
-      engine.Run(block.FuseInput(kFeatures), from, fuse_first, nullptr, nullptr, of_first);
-      engine.Run(block.DenseInput(0, kFeatures), of_layers, dense_first, nullptr, nullptr,
-                 of_first);
+      Buffer* buffer = engine.kernels;
+      std::vector<memory> fuse_kernels, dense_kernels;
+      for (int64_t layer = 0; layer < kDenseLayers; ++layer) {
+        const int64_t channel = kFeatures + layer * kGroup;
+        fuse_kernels.push_back(engine.Kernel(
+            block.FuseInput(kGroup), Floats(fuse) + channel * kFeatures, *buffer++));
+        if (layer + 1 == kDenseLayers) continue;
+        dense_kernels.push_back(engine.Kernel(
+            block.DenseInput(layer + 1, kGroup),
+            Transposed(dense, layer + 1, channel, kGroup).data(), *buffer++));
+      }
+      const memory fuse_first =
+          engine.Kernel(block.FuseInput(kFeatures), Floats(fuse), *buffer++);
+      const memory dense_first =
+          engine.Kernel(block.DenseInput(0, kFeatures),
+                        Transposed(dense, 0, 0, kFeatures).data(), *buffer++);
+      char* of_layers =
+          static_cast<char*>(engine.gradients[0].Get(kDenseLayers * group_bytes));
+      for (int64_t n = from; n < from + count; ++n) {
+        char* own = Bytes(groups) + n * block.ImageBytes(kBlockChannels);
+        char* gradient_of_one = Bytes(gradient) + n * feature_bytes;
+        const auto accumulated = [&](Convolution c) {
+          c.accumulate = n > from;
+          return c;
+        };
+        engine.RunBackwardKernel(accumulated(block.Fuse(Kind::kBackwardKernel)), own,
+                                 gradient_of_one, sums[from][0], nullptr);
+        for (int64_t layer = kDenseLayers - 1; layer >= 0; --layer) {
+          char* of_layer = of_layers + layer * group_bytes;
+          engine.Run(block.FuseInput(kGroup), gradient_of_one, fuse_kernels[layer],
+                     nullptr, nullptr, of_layer);
+          if (layer + 1 < kDenseLayers) {
+            engine.Run(block.DenseInput(layer + 1, kGroup), of_layer + group_bytes,
+                       dense_kernels[layer], nullptr, nullptr, of_layer);
+          }
+          engine.ReluBackward(block.type, block.Pixels() * kGroup,
+                              own + (2 + layer) * group_bytes, of_layer);
+          engine.RunBackwardKernel(
+              accumulated(block.Dense(Kind::kBackwardKernel, layer)), own, of_layer,
+              sums[from][1 + layer], nullptr);
+        }
+        char* of_first = of_compressed + n * feature_bytes;
+        engine.Run(block.FuseInput(kFeatures), gradient_of_one, fuse_first, nullptr,
+                   nullptr, of_first);
+        engine.Run(block.DenseInput(0, kFeatures), of_layers, dense_first, nullptr,
+                   nullptr, of_first);
+      }
+    };
+    team.ShareImages(block.batch, run);
+    for (int64_t from = 1; from < block.batch; ++from) {
+      for (size_t i = 0; i < sums[from].size(); ++i) {
+        for (int64_t k = 0; k < sizes[i]; ++k) of_kernels[i][k] += sums[from][i][k];
+      }
     }
     const auto features = [&](Kind kind, bool bias) {
       Convolution c = block.Of(kind, block.batch, kFeatures, kFeatures);
@@ -694,17 +796,16 @@ ffi::Error DenseBackward(
     };
     const Convolution of_input = features(Kind::kBackwardInput, false);
     const int64_t half = kFeatures * kFeatures;
-    engine.RunBackwardKernel(features(Kind::kBackwardKernel, true), x.untyped_data(),
-                             of_compressed, Floats(*of_compress), Floats(*of_bias));
-    engine.RunBackwardKernel(features(Kind::kBackwardKernel, false),
-                             local.untyped_data(), of_compressed,
-                             Floats(*of_compress) + half, nullptr);
-    const memory first = engine.Kernel(of_input, Floats(compress), engine.kernels[0]);
-    engine.Run(of_input, of_x->untyped_data(), first, nullptr, nullptr, of_compressed);
+    team.RunBackwardKernel(features(Kind::kBackwardKernel, true), x.untyped_data(),
+                           of_compressed, Floats(*of_compress), Floats(*of_bias));
+    team.RunBackwardKernel(features(Kind::kBackwardKernel, false), local.untyped_data(),
+                           of_compressed, Floats(*of_compress) + half, nullptr);
+    const memory first = team.Kernel(of_input, Floats(compress), team.kernels[0]);
+    team.Run(of_input, of_x->untyped_data(), first, nullptr, nullptr, of_compressed);
     const memory second =
-        engine.Kernel(of_input, Floats(compress) + half, engine.kernels[1]);
-    engine.Run(of_input, of_local->untyped_data(), second, nullptr, nullptr,
-               of_compressed);
+        team.Kernel(of_input, Floats(compress) + half, team.kernels[1]);
+    team.Run(of_input, of_local->untyped_data(), second, nullptr, nullptr,
+             of_compressed);
   });
 }
 
@@ -714,12 +815,14 @@ ffi::Error DenseBackward(
 // pixels are computed in stripes, so that the gates' sums stay in the cache until the
 // cell has read them.
 
-constexpr int64_t kStripe = 2048;  // pixels, at least one row: 2 MB of 256 float32 gates
+constexpr int64_t kStripe = 1024;  // pixels, at least one row: 512 KB of float32 gates
 
 #define JAXHDR_AVX512 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,fma")]]
 #define JAXHDR_INLINE [[gnu::always_inline]] inline
 
-using BFloat16 = struct { uint16_t bits; };
+using BFloat16 = struct {
+  uint16_t bits;
+};
 
 JAXHDR_INLINE float Read(float x) { return x; }
 JAXHDR_INLINE float Read(BFloat16 x) {
@@ -769,30 +872,53 @@ struct Cells {
   float* gates;  // null if not wanted
 };
 
+// A block of pixels at a time: functions go over all of its values in one loop, since
+// those of one pixel are too few to fill the vectors of a narrow layer.
+constexpr int64_t kBlock = 16;  // pixels, of which the gates stay in the first cache
+
 template <typename T>
 JAXHDR_INLINE void UpdateCells(const Cells<T>& c) {
   const int64_t f = c.features;
-  for (int64_t pixel = 0; pixel < c.pixels; ++pixel) {
-    float* __restrict sums = c.sums + pixel * 4 * f;
-    float* __restrict cell = c.cell + pixel * f;
-    T* __restrict hidden = c.hidden + pixel * f;
+  // Of the candidate the function is tanh(x) = 2 sigmoid(2 x) - 1.
+  std::vector<float> scales(kBlock * 4 * f), bents(kBlock * f);
+  for (int64_t i = 0; i < kBlock * 4 * f; ++i) scales[i] = i / f % 4 == 2 ? 2.f : 1.f;
+  const float* __restrict scale = scales.data();
+  float* __restrict bent = bents.data();
+  for (int64_t start = 0; start < c.pixels; start += kBlock) {
+    const int64_t pixels = std::min(kBlock, c.pixels - start);
+    float* __restrict sums = c.sums + start * 4 * f;
+    float* __restrict cell = c.cell + start * f;
+    T* __restrict hidden = c.hidden + start * f;
 #pragma omp simd
-    for (int64_t i = 0; i < 4 * f; ++i) {
-      const float scale = i >= 2 * f && i < 3 * f ? 2.f : 1.f;
-      sums[i] = scale * Sigmoid(scale * sums[i]) + 1.f - scale;
+    for (int64_t i = 0; i < pixels * 4 * f; ++i) {
+      sums[i] = scale[i] * Sigmoid(scale[i] * sums[i]) + (1.f - scale[i]);
+    }
+    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+      const float* __restrict gates = sums + pixel * 4 * f;
+      float* __restrict to = cell + pixel * f;
+      if (c.cell_before == nullptr) {
+#pragma omp simd
+        for (int64_t i = 0; i < f; ++i) to[i] = gates[i] * gates[2 * f + i];
+      } else {
+        const float* __restrict before = c.cell_before + (start + pixel) * f;
+#pragma omp simd
+        for (int64_t i = 0; i < f; ++i) {
+          to[i] = gates[i] * gates[2 * f + i] + gates[f + i] * before[i];
+        }
+      }
     }
 #pragma omp simd
-    for (int64_t i = 0; i < f; ++i) cell[i] = sums[i] * sums[2 * f + i];
-    if (c.cell_before != nullptr) {
-      const float* __restrict before = c.cell_before + pixel * f;
+    for (int64_t i = 0; i < pixels * f; ++i) bent[i] = Tanh(cell[i]);
+    for (int64_t pixel = 0; pixel < pixels; ++pixel) {
+      const float* __restrict output = sums + pixel * 4 * f + 3 * f;
 #pragma omp simd
-      for (int64_t i = 0; i < f; ++i) cell[i] += sums[f + i] * before[i];
+      for (int64_t i = 0; i < f; ++i) {
+        Write(output[i] * bent[pixel * f + i], hidden[pixel * f + i]);
+      }
     }
-#pragma omp simd
-    for (int64_t i = 0; i < f; ++i) Write(sums[3 * f + i] * Tanh(cell[i]), hidden[i]);
     if (c.gates != nullptr) {
       // As they are: of a gate near 1 the gradient is made of the distance to it.
-      std::copy_n(sums, 4 * f, c.gates + pixel * 4 * f);
+      std::copy_n(sums, pixels * 4 * f, c.gates + start * 4 * f);
     }
   }
 }
@@ -859,22 +985,6 @@ void Update(const Part& part) {
   is_wide ? UpdateWide(part) : UpdateNarrow(part);
 }
 
-template <typename T>
-T* Moved(T* data, int64_t elements) {
-  return data == nullptr ? nullptr : data + elements;
-}
-
-// Runs `body(first, count)` for parts of `size` on OpenMP's team.
-template <typename Body>
-void InParallel(int64_t size, const Body& body) {
-#pragma omp parallel
-  {
-    const int64_t threads = omp_get_num_threads(), thread = omp_get_thread_num();
-    const int64_t first = size * thread / threads;
-    body(first, size * (thread + 1) / threads - first);
-  }
-}
-
 struct Lstm {
   int64_t batch, height, width, inputs, features, dilation;
   Type type;
@@ -918,7 +1028,7 @@ struct Lstm {
 };
 
 template <typename T>
-void RunLstm(Engine& engine, const Lstm& lstm, const ffi::AnyBuffer& x,
+void RunLstm(Engine& team, const Lstm& lstm, const ffi::AnyBuffer& x,
              const ffi::AnyBuffer& before, const ffi::AnyBuffer& cell_before,
              const ffi::AnyBuffer& kernel, const ffi::AnyBuffer& bias,
              const ffi::AnyBuffer& hidden, const ffi::AnyBuffer& cell,
@@ -927,43 +1037,40 @@ void RunLstm(Engine& engine, const Lstm& lstm, const ffi::AnyBuffer& x,
   const int64_t f = lstm.features;
   const int64_t rows =
       std::min(lstm.height, std::max<int64_t>(1, kStripe / lstm.width));
-  float* sums = static_cast<float*>(
-      engine.gradients[0].Get(rows * lstm.width * 4 * f * sizeof(float)));
-  for (int64_t start = 0; start < lstm.height; start += rows) {
-    const int64_t stop = std::min(lstm.height, start + rows);
-    const int64_t above = std::min(start, lstm.dilation);
-    const int64_t below = std::min(lstm.height - stop, lstm.dilation);
-    memory own[2];
-    Convolution parts[2];
-    for (const bool of_hidden : {false, true}) {
-      Convolution& c = parts[of_hidden] = lstm.Gates(Kind::kForward, of_hidden);
-      c.batch = 1;
-      c.height = stop - start + above + below;
-      c.goes_on_above = above;
-      c.goes_on_below = below;
-      if (of_hidden && is_first) continue;
-      own[of_hidden] = engine.Kernel(c, lstm.KernelOf(of_hidden, Floats(kernel)),
-                                     engine.kernels[of_hidden]);
-    }
-    for (int64_t n = 0; n < lstm.batch; ++n) {
+  const int64_t stripes = (lstm.height + rows - 1) / rows;
+  team.Share(lstm.batch * stripes, [&](Engine& engine, int64_t from, int64_t count) {
+    float* sums =
+        static_cast<float*>(engine.sums.Get(rows * lstm.width * 4 * f * sizeof(float)));
+    memory own[2];  // kernels, of most stripes alike
+    for (int64_t stripe = from; stripe < from + count; ++stripe) {
+      const int64_t n = stripe / stripes, start = stripe % stripes * rows;
+      const int64_t stop = std::min(lstm.height, start + rows);
+      const int64_t above = std::min(start, lstm.dilation);
+      const int64_t below = std::min(lstm.height - stop, lstm.dilation);
       const int64_t seen = n * lstm.Pixels() + (start - above) * lstm.width;
-      engine.Run(parts[0], Bytes(x) + lstm.Bytes(seen * lstm.inputs), own[0],
-                 Floats(bias), nullptr, sums);
-      if (!is_first) {
-        engine.Run(parts[1], Bytes(before) + lstm.Bytes(seen * f), own[1], nullptr,
-                   nullptr, sums);
+      for (const bool of_hidden : {false, true}) {
+        if (of_hidden && is_first) continue;
+        Convolution c = lstm.Gates(Kind::kForward, of_hidden);
+        c.batch = 1;
+        c.height = stop - start + above + below;
+        c.goes_on_above = above;
+        c.goes_on_below = below;
+        memory& ready = own[of_hidden];
+        if (!ready || !engine.Takes(c, ready)) {
+          ready = engine.Kernel(c, lstm.KernelOf(of_hidden, Floats(kernel)),
+                                engine.kernels[of_hidden]);
+        }
+        char* image = of_hidden ? Bytes(before) + lstm.Bytes(seen * f)
+                                : Bytes(x) + lstm.Bytes(seen * lstm.inputs);
+        engine.Run(c, image, ready, Floats(bias), nullptr, sums);
       }
-      const int64_t made = n * lstm.Pixels() + start * lstm.width;
-      float* of_gates = IsEmpty(gates) ? nullptr : Floats(gates);
-      InParallel((stop - start) * lstm.width, [&](int64_t first, int64_t count) {
-        const int64_t place = (made + first) * f;
-        Update(Cells<T>{count, f, sums + first * 4 * f,
-                        is_first ? nullptr : Floats(cell_before) + place,
-                        Floats(cell) + place, reinterpret_cast<T*>(Bytes(hidden)) + place,
-                        Moved(of_gates, 4 * place)});
-      });
+      const int64_t place = (n * lstm.Pixels() + start * lstm.width) * f;
+      Update(Cells<T>{(stop - start) * lstm.width, f, sums,
+                      is_first ? nullptr : Floats(cell_before) + place,
+                      Floats(cell) + place, reinterpret_cast<T*>(Bytes(hidden)) + place,
+                      IsEmpty(gates) ? nullptr : Floats(gates) + 4 * place});
     }
-  }
+  });
 }
 
 ffi::Error LstmForward(ffi::AnyBuffer x, ffi::AnyBuffer before,
@@ -979,36 +1086,38 @@ ffi::Error LstmForward(ffi::AnyBuffer x, ffi::AnyBuffer before,
 }
 
 template <typename T>
-void RunCellGradients(const Lstm& lstm, const ffi::AnyBuffer& of_hidden,
+void RunCellGradients(Engine& team, const Lstm& lstm, const ffi::AnyBuffer& of_hidden,
                       const ffi::AnyBuffer& of_cell, const ffi::AnyBuffer& cell_before,
                       const ffi::AnyBuffer& cell, const ffi::AnyBuffer& gates,
                       const ffi::AnyBuffer& of_cell_before, void* of_sums) {
   const bool is_first = IsEmpty(cell_before);
-  InParallel(lstm.batch * lstm.Pixels(), [&](int64_t first, int64_t count) {
+  team.Share(lstm.batch * lstm.Pixels(), [&](Engine&, int64_t first, int64_t count) {
     const int64_t place = first * lstm.features;
     Update(CellGradients<T>{
         count, lstm.features, reinterpret_cast<const T*>(Bytes(of_hidden)) + place,
         Floats(gates) + 4 * place, Floats(of_cell) + place,
         is_first ? nullptr : Floats(cell_before) + place, Floats(cell) + place,
-        Floats(of_cell_before) + place,
-        static_cast<T*>(of_sums) + 4 * place});
+        Floats(of_cell_before) + place, static_cast<T*>(of_sums) + 4 * place});
   });
 }
 
-ffi::Error LstmBackward(
-    ffi::AnyBuffer of_hidden, ffi::AnyBuffer of_cell, ffi::AnyBuffer x,
-    ffi::AnyBuffer before, ffi::AnyBuffer cell_before, ffi::AnyBuffer kernel,
-    ffi::AnyBuffer cell, ffi::AnyBuffer gates, ffi::Result<ffi::AnyBuffer> of_x,
-    ffi::Result<ffi::AnyBuffer> of_before, ffi::Result<ffi::AnyBuffer> of_cell_before,
-    ffi::Result<ffi::AnyBuffer> of_kernel, ffi::Result<ffi::AnyBuffer> of_bias,
-    int64_t dilation) {
+ffi::Error LstmBackward(ffi::AnyBuffer of_hidden, ffi::AnyBuffer of_cell,
+                        ffi::AnyBuffer x, ffi::AnyBuffer before,
+                        ffi::AnyBuffer cell_before, ffi::AnyBuffer kernel,
+                        ffi::AnyBuffer cell, ffi::AnyBuffer gates,
+                        ffi::Result<ffi::AnyBuffer> of_x,
+                        ffi::Result<ffi::AnyBuffer> of_before,
+                        ffi::Result<ffi::AnyBuffer> of_cell_before,
+                        ffi::Result<ffi::AnyBuffer> of_kernel,
+                        ffi::Result<ffi::AnyBuffer> of_bias, int64_t dilation) {
   return RunTask([&](Engine& engine) {
     const Lstm lstm(x, of_hidden, dilation);
     void* of_sums = engine.gradients[0].Get(
         lstm.Bytes(lstm.batch * lstm.Pixels() * 4 * lstm.features));
     const auto run =
         lstm.type == Type::f32 ? RunCellGradients<float> : RunCellGradients<BFloat16>;
-    run(lstm, of_hidden, of_cell, cell_before, cell, gates, *of_cell_before, of_sums);
+    run(engine, lstm, of_hidden, of_cell, cell_before, cell, gates, *of_cell_before,
+        of_sums);
     if (IsEmpty(before)) {
       std::fill_n(Floats(*of_kernel), of_kernel->element_count(), 0.f);
     }
@@ -1019,10 +1128,9 @@ ffi::Error LstmBackward(
                                        engine.kernels[part]);
       engine.Run(to_input, Bytes(part ? *of_before : *of_x), own, nullptr, nullptr,
                  of_sums);
-      engine.RunBackwardKernel(lstm.Gates(Kind::kBackwardKernel, part),
-                               Bytes(part ? before : x), of_sums,
-                               lstm.KernelOf(part, Floats(*of_kernel)),
-                               part ? nullptr : Floats(*of_bias));
+      engine.RunBackwardKernel(
+          lstm.Gates(Kind::kBackwardKernel, part), Bytes(part ? before : x), of_sums,
+          lstm.KernelOf(part, Floats(*of_kernel)), part ? nullptr : Floats(*of_bias));
     }
   });
 }
@@ -1042,26 +1150,21 @@ auto Buffers(Binding&& binding) {
 
 }  // namespace
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_forward, Forward,
-                              (Buffers<4, 1>(ffi::Ffi::Bind())
-                                   .Attr<int64_t>("same")
-                                   .Attr<int64_t>("relu")));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(
+    jaxhdr_forward, Forward,
+    (Buffers<4, 1>(ffi::Ffi::Bind()).Attr<int64_t>("same").Attr<int64_t>("relu")));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_backward_input, BackwardInput,
-                              (Buffers<2, 1>(ffi::Ffi::Bind())
-                                   .Attr<int64_t>("same")));
+                              (Buffers<2, 1>(ffi::Ffi::Bind()).Attr<int64_t>("same")));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_backward_kernel, BackwardKernel,
-                              (Buffers<2, 2>(ffi::Ffi::Bind())
-                                   .Attr<int64_t>("same")));
+                              (Buffers<2, 2>(ffi::Ffi::Bind()).Attr<int64_t>("same")));
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(
-    jaxhdr_dense_forward, DenseForward,
-    (Buffers<9, 2>(ffi::Ffi::Bind())));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_dense_forward, DenseForward,
+                              (Buffers<9, 2>(ffi::Ffi::Bind())));
 
-XLA_FFI_DEFINE_HANDLER_SYMBOL(
-    jaxhdr_dense_backward, DenseBackward,
-    (Buffers<10, 9>(ffi::Ffi::Bind())));
+XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_dense_backward, DenseBackward,
+                              (Buffers<10, 9>(ffi::Ffi::Bind())));
 
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_lstm_forward, LstmForward,
                               (Buffers<5, 3>(ffi::Ffi::Bind())));

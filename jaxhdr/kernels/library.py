@@ -93,8 +93,10 @@ def _load(is_required: bool) -> ctypes.CDLL | None:
 @functools.cache
 def _open() -> ctypes.CDLL:
     onednn, headers = _find_onednn()
-    # OpenMP's threads must not spin between two calls: XLA computes meanwhile.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # OpenMP's threads spin for microseconds, as long as the next part of a call takes to
+    # come. They must not spin between two calls: XLA computes meanwhile.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     library = ctypes.CDLL(str(_compiled(onednn, headers)))
     library.jaxhdr_held_bytes.restype = ctypes.c_int64
     for handler in _HANDLERS:

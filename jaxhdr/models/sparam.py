@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 from jaxhdr import color, regions, scurve
 from jaxhdr.errors import UserError
 from jaxhdr.models import response
+from jaxhdr.models.convolution import Convolution, max_pool
 from jaxhdr.models.vgg import VGG16
 
 SIDE = 256  # section 2.1
@@ -154,14 +155,13 @@ class CompactFeatures(nn.Module):
     def __call__(self, x: Float[Array, "b h w _"]) -> Float[Array, "b _"]:
         for i, width in enumerate(_COMPACT_WIDTHS, 1):
             if i > 1:
-                x = nn.max_pool(x, (2, 2), strides=(2, 2))
-            convolution = nn.Conv(
+                x = max_pool(x)
+            x = Convolution(
                 width,
-                (3, 3),
+                relu=True,
                 kernel_init=nn.initializers.he_normal(),
                 name=f"convolution_{i}",
-            )
-            x = nn.relu(convolution(x))
+            )(x)
         return jnp.concatenate([x.mean((1, 2)), x.max((1, 2))], axis=-1)
 
 

@@ -15,6 +15,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxhdr.errors import UserError
+from jaxhdr.models.convolution import Convolution, max_pool
 
 Params = Mapping[str, Mapping[str, Float[Array | np.ndarray, "..."]]]
 Features = Float[Array, "b _ _ _"]
@@ -35,15 +36,14 @@ class VGG16(nn.Module):
             zip(_VGG16_DEPTHS, _WIDTHS, strict=True), 1
         ):
             if block > 1:
-                x = nn.max_pool(x, (2, 2), strides=(2, 2))
+                x = max_pool(x)
             for layer in range(1, depth + 1):
-                convolution = nn.Conv(
+                x = Convolution(
                     width,
-                    (3, 3),
+                    relu=True,
                     kernel_init=nn.initializers.he_normal(),
                     name=f"conv{block}_{layer}",
-                )
-                x = nn.relu(convolution(x))
+                )(x)
         return x
 
 
@@ -67,7 +67,7 @@ def vgg19_features(
     x = image
     for block, depth in enumerate(_VGG19_DEPTHS, 1):
         if block > 1:
-            x = nn.max_pool(x, (2, 2), strides=(2, 2))
+            x = max_pool(x)
         for layer in range(1, depth + 1):
             x = nn.relu(_convolution(params[f"conv{block}_{layer}"], x))
             if layer == 1:
