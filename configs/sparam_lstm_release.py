@@ -4,7 +4,7 @@ Run     python train.py --config=configs/sparam_lstm_release.py \
           --workdir=runs/sparam_lstm --config.data.manual_dir=FOLDER \
           --config.train.init_from=runs/response/best
 The estimate of configs/response.py first, then both networks at once, from the
-identity curve: docs/training.md says why.
+identity curve: docs/training.md says why. The card has a second run from the first.
 """
 
 import ml_collections

@@ -157,7 +157,8 @@ def curves(runs: list[pathlib.Path]) -> matplotlib.figure.Figure:
             if run != runs[-1]:
                 axis.axvline(start, color="0.8", linewidth=1)
         axis.set(title=title, xlabel="steps")
-    axes[0].legend(fontsize=7)
+    lines = axes[0].get_legend_handles_labels()
+    figure.legend(*lines, loc="outside lower center", ncols=len(lines[0]), fontsize=7)
     return figure
 
 
@@ -170,10 +171,10 @@ def main() -> None:
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("docs"))
     options = parser.parse_args()
     model = jaxhdr.Reconstructor(options.model)
-    scenes = real() + simulated(GALLERY, options.data_dir)
-    sheet(scenes, model).save(options.output / "gallery.jpg", quality=88)
-    failures = sheet([*simulated(FAILURES, options.data_dir), compressed()], model)
     name = pathlib.Path(options.model).name
+    scenes = real() + simulated(GALLERY, options.data_dir)
+    sheet(scenes, model).save(options.output / f"{name}_gallery.jpg", quality=88)
+    failures = sheet([*simulated(FAILURES, options.data_dir), compressed()], model)
     failures.save(options.output / f"{name}_failures.jpg", quality=85)
     if options.runs:
         curves(options.runs).savefig(options.output / f"{name}_curves.png", dpi=110)

@@ -12,9 +12,7 @@ from jaxhdr import pretrained
 PACKAGE = pathlib.Path(jaxhdr.__file__).parent
 PHOTOGRAPH = PACKAGE / "samples" / "rocket.jpg"
 NAMES = pretrained.shipped_names()
-# How far beyond white the lamps come at least. The first weights of sparam_lstm hardly
-# brighten them, as their card says.
-BRIGHTEST = {"fhdr": 1.5, "sparam_lstm": 1.02}
+BRIGHTEST = 8.0  # how far beyond white the lamps come at least
 
 
 def srgb_decode(encoded):
@@ -24,7 +22,7 @@ def srgb_decode(encoded):
 
 
 def test_both_systems_ship():
-    assert NAMES == list(BRIGHTEST)
+    assert NAMES == ["fhdr", "sparam_lstm"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -43,7 +41,7 @@ def test_the_lamps_shine_beyond_white_and_the_rest_keeps_its_level(name):
     assert clipped.sum() > 100
     highlights = hdr.max(axis=-1)[clipped]
     assert np.median(highlights) > 1
-    assert highlights.max() > BRIGHTEST[name]
+    assert highlights.max() > BRIGHTEST
     level = np.median(hdr[~clipped] / np.maximum(srgb_decode(encoded)[~clipped], 1e-3))
     assert 0.67 < level < 1.5
 
@@ -57,15 +55,17 @@ def test_grey_photographs_stay_grey(name):
     assert np.abs(stops - stops[..., 1:2]).mean() < 0.05
 
 
-def test_what_clips_is_at_least_white():
+@pytest.mark.parametrize("name", NAMES)
+def test_what_clips_is_at_least_white(name):
     encoded = jaxhdr.read_encoded(PHOTOGRAPH)[180:308, 60:188]
     encoded[20:60, 20:60] = 1.0
     encoded[70:90, 70:90, 0] = 1.0
-    hdr = jaxhdr.reconstruct(encoded)
+    hdr = jaxhdr.reconstruct(encoded, model=name)
     assert (hdr[encoded == 1] >= 1).all()
 
 
-def test_the_camera_of_a_photograph_is_told_from_another():
+@pytest.mark.parametrize("name", NAMES)
+def test_the_camera_of_a_photograph_is_told_from_another(name):
     """Radiance through a sigmoid of HDRCNN's cameras (Eilertsen et al. 2017)."""
     photograph = skimage.data.astronaut()[::2, ::2] / 255
     radiance = 0.9 * srgb_decode(photograph)
@@ -73,8 +73,8 @@ def test_the_camera_of_a_photograph_is_told_from_another():
     sigmoid = np.round(255 * 1.6 * power / (power + 0.6)).astype(np.uint8)
     errors = []
     for response in ("estimated", "srgb"):
-        hdr = jaxhdr.reconstruct(sigmoid, response=response)
+        hdr = jaxhdr.reconstruct(sigmoid, model=name, response=response)
         stops = np.log2(hdr + 2.0**-12) - np.log2(radiance + 2.0**-12)
         errors.append(np.sqrt(((stops - np.median(stops)) ** 2).mean()))
     estimated, as_srgb = errors
-    assert estimated < 0.8 * as_srgb
+    assert estimated < 0.9 * as_srgb
