@@ -4,8 +4,9 @@
 // are converted to oneDNN's own layout on each call; sums are float32. The stride is 1.
 //
 // XLA calls from several threads at once. All work is handed to one thread that owns
-// OpenMP's team, oneDNN's objects and the buffers below: nothing here needs a lock
-// besides its queue, and no second team competes for the cores.
+// OpenMP's team, oneDNN's objects and the buffers below, one set for itself and one for
+// each thread of the team: nothing here needs a lock besides its queue, and no second
+// team competes for the cores.
 
 #include <omp.h>
 #include <unistd.h>
@@ -815,7 +816,7 @@ ffi::Error DenseBackward(
 // pixels are computed in stripes, so that the gates' sums stay in the cache until the
 // cell has read them.
 
-constexpr int64_t kStripe = 1024;  // pixels, at least one row: 512 KB of float32 gates
+constexpr int64_t kStripe = 1024;  // pixels, at least one row: 1 MB of 256 gates
 
 #define JAXHDR_AVX512 [[gnu::target("avx512f,avx512bw,avx512dq,avx512vl,fma")]]
 #define JAXHDR_INLINE [[gnu::always_inline]] inline
@@ -1035,8 +1036,10 @@ void RunLstm(Engine& team, const Lstm& lstm, const ffi::AnyBuffer& x,
              const ffi::AnyBuffer& gates) {
   const bool is_first = IsEmpty(before);
   const int64_t f = lstm.features;
+  // Of a small image there are fewer rows in a stripe, so that all threads have some.
+  const int64_t share = lstm.batch * lstm.height / omp_get_max_threads();
   const int64_t rows =
-      std::min(lstm.height, std::max<int64_t>(1, kStripe / lstm.width));
+      std::clamp<int64_t>(std::min(kStripe / lstm.width, share), 1, lstm.height);
   const int64_t stripes = (lstm.height + rows - 1) / rows;
   team.Share(lstm.batch * stripes, [&](Engine& engine, int64_t from, int64_t count) {
     float* sums =
