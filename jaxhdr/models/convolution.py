@@ -107,10 +107,11 @@ def max_pool(x: Features) -> Float[Array, "b _ _ _"]:
 
 def _weights(layer: Weights | Convolution, inputs: int) -> tuple[Array, Array | None]:
     shape = (layer.size, layer.size, inputs, layer.features)
-    kernel = layer.param("kernel", layer.kernel_init, shape)
+    # Parameters that come from a file are NumPy's.
+    kernel = jnp.asarray(layer.param("kernel", layer.kernel_init, shape))
     if not layer.use_bias:
         return kernel, None
-    return kernel, layer.param("bias", layer.bias_init, (layer.features,))
+    return kernel, jnp.asarray(layer.param("bias", layer.bias_init, (layer.features,)))
 
 
 def _reflect(x: Features, radius: int) -> Float[Array, "b _ _ _"]:
