@@ -93,8 +93,8 @@ def _load(is_required: bool) -> ctypes.CDLL | None:
 @functools.cache
 def _open() -> ctypes.CDLL:
     onednn, headers = _find_onednn()
-    # OpenMP's threads spin for microseconds, as long as the next part of a call takes to
-    # come. They must not spin between two calls: XLA computes meanwhile.
+    # OpenMP's threads spin for microseconds, while the next part of a call comes. They
+    # must not spin between two calls: XLA computes meanwhile.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     library = ctypes.CDLL(str(_compiled(onednn, headers)))
