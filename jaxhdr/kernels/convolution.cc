@@ -854,7 +854,8 @@ JAXHDR_INLINE float Sigmoid(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.f;
-  const int32_t bits = (static_cast<int32_t>(n) + 127) << 23;
+  // NaN is no integer; p carries it on.
+  const int32_t bits = (static_cast<int32_t>(n == n ? n : 0.f) + 127) << 23;
   float power;
   std::memcpy(&power, &bits, sizeof(power));
   return 1.f / (1.f + p * power);
