@@ -50,6 +50,7 @@ ROWS = {
     "dilations 1, 2, 4": {"model.dilations": (1, 2, 4)},
     "dilations 2, 4, 8": {"model.dilations": (2, 4, 8)},
     "4 patches of 128 pixels": {"data.batch_size": 4, "data.patch_size": 128},
+    "8 patches, 500 steps": {"data.batch_size": 8, "train.num_steps": 500},
     "learning rate 1e-3": {"optimizer.learning_rate": 1e-3},
 }
 
