@@ -77,4 +77,4 @@ def test_the_camera_of_a_photograph_is_told_from_another(name):
         stops = np.log2(hdr + 2.0**-12) - np.log2(radiance + 2.0**-12)
         errors.append(np.sqrt(((stops - np.median(stops)) ** 2).mean()))
     estimated, as_srgb = errors
-    assert estimated < 0.9 * as_srgb
+    assert estimated < 0.8 * as_srgb
