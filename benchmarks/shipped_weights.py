@@ -21,15 +21,21 @@ METRICS = (
     *("log2_rmse_clipped", "log2_rmse_unclipped", "log2_rmse"),
 )
 # What each kind of photograph changes of the camera.
+_SRGB = {"curve_shares": (1.0, 0.0, 0.0)}
+_UNCLIPPED = {"clipped_fraction": (0.0, 0.0)}
+_NO_JPEG = {"jpeg_share": 0.0}
+_NO_NOISE = {"read_noise": 0.0, "shot_noise": 0.0}
 KINDS = {
     "the training's cameras": {},
-    "plain sRGB": {"curve_shares": (1.0, 0.0, 0.0)},
-    "plain sRGB, nothing clips, no JPEG": {
-        "curve_shares": (1.0, 0.0, 0.0),
-        "clipped_fraction": (0.0, 0.0),
-        "jpeg_share": 0.0,
+    "plain sRGB": _SRGB,
+    "plain sRGB, nothing clips, no JPEG": {**_SRGB, **_UNCLIPPED, **_NO_JPEG},
+    "plain sRGB, nothing clips, no JPEG, no noise": {
+        **_SRGB,
+        **_UNCLIPPED,
+        **_NO_JPEG,
+        **_NO_NOISE,
     },
-    "nothing clips": {"clipped_fraction": (0.0, 0.0)},
+    "nothing clips": _UNCLIPPED,
 }
 
 

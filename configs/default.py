@@ -91,6 +91,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.batch_size = 16  # patches a step, over all devices
     config.data.patch_size = 64  # pixels
     config.data.bright_share = 0.5  # share of patches cut around a bright pixel
+    # Share of training photographs of which nothing clips, whatever `camera` says;
+    # validation has those of `camera` alone.
+    config.data.unclipped_share = 0.0
 
     # Attributes of `camera.Camera`; see there.
     config.camera = ml_collections.ConfigDict(

@@ -39,6 +39,7 @@ def get_config(argument: str = "1") -> ml_collections.ConfigDict:
         config.data.patch_size,
         config.optimizer.learning_rate,
     ) = _SCHEDULE[argument]
+    config.data.unclipped_share = 0.2
     config.camera.clipped_fraction = (0.0, 0.2)
     config.camera.jpeg_quality = (70.0, 100.0)
     config.camera.color_cast = 0.25

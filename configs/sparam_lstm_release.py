@@ -16,6 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the configuration."""
     config = sparam_lstm.get_config("compact,hdr_images")
     release = fhdr_release.get_config()
+    config.data.unclipped_share = release.data.unclipped_share
     config.camera = release.camera
     config.loss = release.loss
     config.loss.stage_weights = (0.3, 0.7)

@@ -48,6 +48,8 @@ class Camera:
 
     Attributes:
       clipped_fraction: range of the share of pixels that clip, drawn uniformly.
+      unclipped_share: share of images that are exposed so that nothing clips, whatever
+        `clipped_fraction` is.
       curve_shares: shares of the response families (sRGB, sigmoid, gamma).
       sigmoid_exponent: mean and standard deviation of n in (1 + s) x^n / (x^n + s);
         0.9 and 0.1 are those of HDRCNN (Eilertsen et al. 2017, section 5.1).
@@ -64,6 +66,7 @@ class Camera:
     """
 
     clipped_fraction: tuple[float, float] = (0.0, 0.15)
+    unclipped_share: float = 0.0
     curve_shares: tuple[float, float, float] = (0.35, 0.45, 0.2)
     sigmoid_exponent: tuple[float, float] = (0.9, 0.1)
     sigmoid_offset: tuple[float, float] = (0.6, 0.1)
@@ -137,6 +140,10 @@ def _photograph(key, hdr, levels, *, camera, curves):
         minval=camera.clipped_fraction[0],
         maxval=camera.clipped_fraction[1],
     )
+    if camera.unclipped_share:
+        share_key = jax.random.fold_in(key, 5)
+        is_unclipped = jax.random.uniform(share_key) < camera.unclipped_share
+        fraction = jnp.where(is_unclipped, 0.0, fraction)
     hdr = hdr / white_level(levels, fraction)
     if camera.color_cast:
         cast_key = jax.random.fold_in(key, 4)

@@ -7,6 +7,7 @@ resumed run repeats an uninterrupted one.
 """
 
 import contextlib
+import dataclasses
 import functools
 import json
 import math
@@ -64,7 +65,7 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> train_step.TrainSt
         model=model,
         optimizer=optimizer,
         ema_decay=config.optimizer.ema_decay,
-        **_step_options(config),
+        **step_options(config),
     )
     evaluator = _create_evaluator(config, model)
     best = _best_metric(config)
@@ -164,22 +165,30 @@ def _shardings(batch_size: int) -> tuple[jax.sharding.Sharding, jax.sharding.Sha
     return replicated, sharded
 
 
-def _step_options(config: Any) -> dict[str, Any]:
+def step_options(config: Any) -> dict[str, Any]:
+    """Returns what a configuration sets of `train_step.train_step`, without the model.
+
+    Raises:
+      UserError: a field has a wrong value, or a file cannot be read.
+    """
     loss = config.loss
     vgg_params = losses.load_perceptual(loss.vgg19 or None, loss.perceptual_weight)
     curves = camera.read_curves(config.camera_curves) if config.camera_curves else None
-    names = (
-        *("peak", "mu", "perceptual_weight", "clipped_weight", "image_mean"),
-        *("domain", "error", "structure_weight", "stage_weights"),
+    # All others are options of `losses.total`.
+    elsewhere = ("vgg19", "scale")
+    options = [(name, loss[name]) for name in loss if name not in elsewhere]
+    virtual_camera = dataclasses.replace(
+        camera.create_camera(**config.camera),
+        unclipped_share=config.data.unclipped_share,
     )
     inner_crop = None
     if config.train.inner_crop:
         inner_crop = crops.Crop(config.train.inner_crop, config.data.bright_share)
     return {
-        "loss": tuple((name, loss[name]) for name in names),
+        "loss": tuple(options),
         "scale": loss.scale,
         "inner_crop": inner_crop,
-        "virtual_camera": camera.create_camera(**config.camera),
+        "virtual_camera": virtual_camera,
         "vgg_params": vgg_params,
         "curves": curves,
     }

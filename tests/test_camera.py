@@ -119,6 +119,21 @@ def test_the_shares_of_clipped_pixels_fill_their_range():
     assert 0.26 < max(shares) < 0.305
 
 
+def test_a_share_of_the_images_is_exposed_so_that_nothing_clips():
+    scenes = np.stack([scene()] * BATCH)
+    mixed = dataclasses.replace(CLEAN, unclipped_share=0.5)
+    clips = [
+        (photographs(jax.random.key(seed), scenes, mixed).hdr > 1.01).any(
+            axis=(1, 2, 3)
+        )
+        for seed in range(8)
+    ]
+    assert 0.25 < np.mean(clips) < 0.75
+    every = dataclasses.replace(CLEAN, unclipped_share=1.0)
+    brightest = photographs(jax.random.key(0), scenes, every).hdr.max(axis=(1, 2, 3))
+    np.testing.assert_allclose(brightest, 1, rtol=1e-5)
+
+
 def test_a_black_image_stays_black(key):
     encoded, hdr = photographs(key, np.stack([flat(0.0)] * BATCH), CLEAN)
     assert (encoded == 0).all()

@@ -1,4 +1,5 @@
 import functools
+import inspect
 import json
 import shutil
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from configs import default
 from jaxhdr import (
     camera,
     checkpoints,
@@ -15,6 +17,7 @@ from jaxhdr import (
     data,
     image_io,
     initialisation,
+    losses,
     train_step,
     training,
 )
@@ -216,6 +219,23 @@ def test_a_part_of_each_image_trains_both_stages_of_sparam_lstm():
         assert last[stage] < 0.9 * first[stage]
     # A twentieth of the pixels is clipped, but half of the parts hold one that is.
     assert np.mean([row["clipped_share"] for row in rows]) > 0.06
+
+
+def test_every_field_of_the_loss_reaches_the_step():
+    config = default.get_config()
+    config.loss.update(error="rms", scale_invariance=0.5, stage_weights=(0.3, 0.7))
+    options = dict(training.step_options(config)["loss"])
+    assert options == {name: config.loss[name] for name in options}
+    parameters = inspect.signature(losses.total).parameters.values()
+    keywords = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert options.keys() == keywords - {"vgg_params"}
+
+
+def test_only_training_has_its_share_of_unclipped_photographs():
+    config = default.get_config()
+    config.data.unclipped_share = 0.25
+    trained_on = training.step_options(config)["virtual_camera"]
+    assert trained_on == camera.create_camera(**config.camera, unclipped_share=0.25)
 
 
 @pytest.fixture(scope="module")
