@@ -125,12 +125,12 @@ def _clip_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
 
 
 def at_least_white(
-    stages: Float[Array, "stages b h w 3"], encoded: Float[Array, "b h w 3"]
-) -> Float[Array, "stages b h w 3"]:
+    stages: Float[Array, "*stages b h w 3"], encoded: Float[Array, "b h w 3"]
+) -> Float[Array, "*stages b h w 3"]:
     """Returns radiance of at least 1 in each channel that the photograph clips.
 
     In scale `ldr_white` that is what clipping means, and so no highlight comes out
     darker than its surround. The gradient is that of `stages`.
     """
-    floor = jnp.where(encoded >= 1, 1.0, 0.0)[None]
+    floor = jnp.broadcast_to(jnp.where(encoded >= 1, 1.0, 0.0), stages.shape)
     return stages + jax.lax.stop_gradient(jnp.maximum(floor - stages, 0.0))

@@ -258,6 +258,19 @@ def test_what_the_photograph_clips_is_at_least_white():
     np.testing.assert_array_equal(kept[~clipped], free[~clipped])
 
 
+def test_the_answer_alone_costs_one_reconstruction_block():
+    model = FHDR(num_iterations=3, keep_white=True)
+    encoded = jnp.asarray(photographs(1, 8, 8))
+
+    def convolutions(stages):
+        run = fast_jit(lambda params: model.apply({"params": params}, encoded)[stages])
+        compiled = run.lower(PARAMS).compile().as_text()
+        # By oneDNN, by XLA, and XLA's of a kernel of one pixel.
+        return len(re.findall(r" (custom-call|convolution|dot)\(", compiled))
+
+    assert convolutions(slice(None)) - convolutions(-1) == 2 * len(["hrb1", "hrb2"])
+
+
 def test_pixels_beyond_the_receptive_radius_change_nothing():
     model = FHDR(num_iterations=1)
     radius = model.receptive_radius

@@ -269,10 +269,12 @@ class FHDR(nn.Module):
             last_kernel_init=nn.initializers.zeros if zero_last else kernel_init,
             detach_hidden=self.detach_hidden,
         )
-        stages = self._to_radiance(outputs, encoded)
+        # One by one: to whom only the last matters, the reconstruction blocks of the
+        # others are dead code.
+        stages = [self._to_radiance(output, encoded) for output in outputs]
         if self.keep_white:
-            stages = color.at_least_white(stages, photograph)
-        return stages
+            stages = [color.at_least_white(stage, photograph) for stage in stages]
+        return jnp.stack(stages)
 
     def _as_srgb(
         self, encoded: Float[Array, "b h w 3"], context: response.Stretch | None
@@ -312,15 +314,15 @@ class FHDR(nn.Module):
 
     def _to_radiance(
         self,
-        outputs: Float[Array, "stages b h w 3"],
+        output: Float[Array, "b h w 3"],
         encoded: Float[Array, "b h w 3"],
-    ) -> Float[Array, "stages b h w 3"]:
+    ) -> Float[Array, "b h w 3"]:
         if self.head == "tanh":
-            return self.peak * (jnp.tanh(outputs) + 1) / 2
+            return self.peak * (jnp.tanh(output) + 1) / 2
         if self.head == "residual":
             linear = color.srgb_decode(encoded) / self.peak
-            outputs = outputs + color.mu_law(linear)[None]
-        return color.peak_radiance(outputs, peak=self.peak)
+            output = output + color.mu_law(linear)
+        return color.peak_radiance(output, peak=self.peak)
 
 
 def _layers() -> dict[str, tuple[str, ...]]:
