@@ -4,8 +4,9 @@ Run     python train.py --config=configs/fhdr_release.py --workdir=runs/fhdr_1 \
           --config.data.manual_dir=FOLDER
 Config argument: T, the number of iterations: 1 (default), then 2 and 4, each from the
 best parameters of the one before: `--config=configs/fhdr_release.py:2
---config.train.init_from=runs/fhdr_1/best`. Last "estimated": T = 4 behind the estimate
+--config.train.init_from=runs/fhdr_1/best`. Then "estimated": T = 4 behind the estimate
 of configs/response.py, `--config.train.init_from=runs/fhdr_4/best+runs/response/best`.
+Last "unclipped": the same with photographs of which nothing clips.
 """
 
 import ml_collections
@@ -19,6 +20,7 @@ _SCHEDULE = {
     "2": (2, 1_200, 8, 96, 3e-4),
     "4": (4, 700, 6, 128, 2e-4),
     "estimated": (4, 1_200, 6, 128, 2e-4),
+    "unclipped": (4, 1_700, 4, 128, 2e-4),
 }
 
 
@@ -39,7 +41,6 @@ def get_config(argument: str = "1") -> ml_collections.ConfigDict:
         config.data.patch_size,
         config.optimizer.learning_rate,
     ) = _SCHEDULE[argument]
-    config.data.unclipped_share = 0.2
     config.camera.clipped_fraction = (0.0, 0.2)
     config.camera.jpeg_quality = (70.0, 100.0)
     config.camera.color_cast = 0.25
@@ -48,12 +49,14 @@ def get_config(argument: str = "1") -> ml_collections.ConfigDict:
     config.loss.clipped_weight = 0.5
     config.loss.image_mean = "geometric"
     config.optimizer.ema_decay = 0.995
-    if argument == "estimated":
+    if argument in ("estimated", "unclipped"):
         config.model.linearisation = "estimated"
-        config.loss.scale_invariance = 0.9
         # The estimate reads the whole view, the layers a part of it.
         config.train.inner_crop = config.data.patch_size
         config.data.patch_size = 256
+    if argument == "unclipped":
+        config.data.unclipped_share = 0.2
+        config.loss.scale_invariance = 0.9
     config.train.evaluate_every = 250
     config.train.checkpoint_every = 100
     config.eval.metrics = (

@@ -2,7 +2,7 @@ r"""The estimate of the camera's response that FHDR's release starts with.
 
 Run     python train.py --config=configs/response.py --workdir=runs/response \
           --config.data.manual_dir=FOLDER
-Only pixels that are not clipped count, and hardly the exposure: the scores align it.
+Only pixels that are not clipped count.
 """
 
 import ml_collections
@@ -18,7 +18,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.batch_size = 64
     config.loss.image_mean = "arithmetic"
     config.loss.clipped_weight = 0.0  # the curve ends at white
-    config.loss.scale_invariance = 0.9
     config.optimizer.learning_rate = 2e-3
     config.optimizer.ema_decay = 0.99
     config.train.num_steps = 1_000
