@@ -16,14 +16,12 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the configuration."""
     config = sparam_lstm.get_config("compact,hdr_images")
     release = fhdr_release.get_config()
-    config.data.unclipped_share = release.data.unclipped_share
     config.camera = release.camera
     config.loss = release.loss
     config.loss.stage_weights = (0.3, 0.7)
     config.eval = release.eval
     config.model.curve_input = "estimated"
     config.model.dtype = "bfloat16"
-    config.loss.scale_invariance = 0.9
     config.optimizer.learning_rate = 5e-4
     config.train.num_steps = 1_200
     config.train.evaluate_every = 200
