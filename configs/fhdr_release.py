@@ -6,7 +6,7 @@ Config argument: T, the number of iterations: 1 (default), then 2 and 4, each fr
 best parameters of the one before: `--config=configs/fhdr_release.py:2
 --config.train.init_from=runs/fhdr_1/best`. Then "estimated": T = 4 behind the estimate
 of configs/response.py, `--config.train.init_from=runs/fhdr_4/best+runs/response/best`.
-Last "unclipped": the same with photographs of which nothing clips.
+Last "smoothed": the noise is smoothed first, and a fifth of the photographs clip nothing.
 """
 
 import ml_collections
@@ -20,7 +20,7 @@ _SCHEDULE = {
     "2": (2, 1_200, 8, 96, 3e-4),
     "4": (4, 700, 6, 128, 2e-4),
     "estimated": (4, 1_200, 6, 128, 2e-4),
-    "unclipped": (4, 1_700, 4, 128, 2e-4),
+    "smoothed": (4, 1_700, 4, 128, 2e-4),
 }
 
 
@@ -49,12 +49,13 @@ def get_config(argument: str = "1") -> ml_collections.ConfigDict:
     config.loss.clipped_weight = 0.5
     config.loss.image_mean = "geometric"
     config.optimizer.ema_decay = 0.995
-    if argument in ("estimated", "unclipped"):
+    if argument in ("estimated", "smoothed"):
         config.model.linearisation = "estimated"
         # The estimate reads the whole view, the layers a part of it.
         config.train.inner_crop = config.data.patch_size
         config.data.patch_size = 256
-    if argument == "unclipped":
+    if argument == "smoothed":
+        config.model.smooth_noise = True
         config.data.unclipped_share = 0.2
         config.loss.scale_invariance = 0.9
     config.train.evaluate_every = 250

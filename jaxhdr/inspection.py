@@ -117,7 +117,7 @@ def inspect(details: Details, *, truth: Picture | None = None) -> Inspection:
         change = change_in_stops(truth, stages[-1])
         shown.append(_stage("truth", truth, f"{names[-1]} vs truth", change))
         samples.insert(0, ("truth", tone_samples(encoded, truth)))
-    stretch = context.stretch if isinstance(context, Context) else context
+    stretch = getattr(context, "stretch", None)
     if isinstance(context, Context):
         curve = tone_curve(
             _first(context.curve),

@@ -6,6 +6,7 @@ from PIL import Image
 from jaxhdr import color, figures, inspection, regions, scurve
 from jaxhdr.errors import UserError
 from jaxhdr.inference import Details
+from jaxhdr.models.fhdr import Context as FHDRContext
 from jaxhdr.models.sparam import Context
 
 CURVE = scurve.Curve(jnp.array(3.6), jnp.array([22.0, 8.0, 1.0]))
@@ -95,7 +96,9 @@ def test_a_curve_of_linear_values_is_drawn_over_encoded_ones():
 def test_an_estimated_response_is_drawn_and_bends_the_s_curve():
     encoded = photograph(20, 20)
     stretch = jnp.full((1, 14), 2.0)
-    fhdr = without_context(encoded, linearised(encoded))._replace(context=stretch)
+    fhdr = without_context(encoded, linearised(encoded))._replace(
+        context=FHDRContext(stretch)
+    )
     shown = inspection.inspect(fhdr)
     assert shown.curve is None and shown.response is not None
     # Twice the stops of sRGB decoding, at every code.

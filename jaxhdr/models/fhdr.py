@@ -10,7 +10,7 @@ where it is silent, its official code; hidden states live inside one call.
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from jaxhdr import color, kernels
 from jaxhdr.errors import UserError
-from jaxhdr.models import response
+from jaxhdr.models import noise, response
 from jaxhdr.models.convolution import Convolution, Weights, check_dtype
 
 FEATURES = kernels.FEATURES
@@ -36,6 +36,15 @@ LOOPS = ("unrolled", "rolled", "python")
 Features = Float[Array, "b h w _"]
 Layer = functools.partial
 """Makes a `Convolution`; holds `kernel_init` and `dtype`."""
+
+
+class Context(NamedTuple):
+    """What a part of an image needs to know of the whole."""
+
+    stretch: response.Stretch | None = None
+    """The camera's response, of `models.response`, where it is estimated."""
+    noise: Float[Array, " b"] | None = None
+    """The standard deviation of the noise, where it is smoothed."""
 
 
 class DilatedDenseBlock(nn.Module):
@@ -154,6 +163,8 @@ class FHDR(nn.Module):
         `estimated`: the values that sRGB would have, after the camera's response has
         been estimated from the whole image and undone (`models.response`, 92,174
         parameters more). It is trained alone first and gets no gradient here.
+      smooth_noise: whether the noise of the photograph, measured in its dark pixels, is
+        smoothed out of what the network sees and starts from (`models.noise`).
       num_iterations: T, the number of stages returned.
       head: what the last layer predicts.
         `tanh`: radiance, (tanh + 1) / 2 of `peak` (the paper).
@@ -184,6 +195,7 @@ class FHDR(nn.Module):
 
     num_iterations: int = 4
     linearisation: str = "srgb"
+    smooth_noise: bool = False
     head: str = "mu_law"
     peak: float = 64.0
     keep_white: bool = False
@@ -233,19 +245,25 @@ class FHDR(nn.Module):
     def receptive_radius(self) -> int:
         """Pixels to each side of an output pixel that can change it."""
         iteration = kernels.NUM_LAYERS * sum(self.dilations) + _GFF_RADIUS
-        return _INPUT_RADIUS + self.num_iterations * iteration + _OUTPUT_RADIUS
+        radius = _INPUT_RADIUS + self.num_iterations * iteration + _OUTPUT_RADIUS
+        return radius + (noise.RADIUS if self.smooth_noise else 0)
 
-    def context(self, encoded: Float[Array, "b h w 3"]) -> response.Stretch | None:
-        """Returns the cameras' responses; None where they are taken for sRGB."""
-        if self.linearisation == "srgb":
+    def context(self, encoded: Float[Array, "b h w 3"]) -> Context | None:
+        """Returns what is known of the cameras; None where nothing is asked."""
+        stretch = deviation = None
+        if self.linearisation == "estimated":
+            stretch = jax.lax.stop_gradient(self.response.context(encoded))
+        if self.smooth_noise:
+            deviation = noise.measure(_linearised(encoded, stretch))
+        if stretch is None and deviation is None:
             return None
-        return jax.lax.stop_gradient(self.response.context(encoded))
+        return Context(stretch, deviation)
 
     @nn.compact
     def __call__(
         self,
         encoded: Float[Array, "b h w 3"],
-        context: response.Stretch | None = None,
+        context: Context | None = None,
     ) -> Float[Array, "stages b h w 3"]:
         """Returns one HDR estimate per iteration, the last is the answer."""
         photograph, encoded = encoded, self._as_srgb(encoded, context)
@@ -277,13 +295,16 @@ class FHDR(nn.Module):
         return jnp.stack(stages)
 
     def _as_srgb(
-        self, encoded: Float[Array, "b h w 3"], context: response.Stretch | None
+        self, encoded: Float[Array, "b h w 3"], context: Context | None
     ) -> Float[Array, "b h w 3"]:
         if context is None:
             context = self.context(encoded)
         if context is None:
             return encoded
-        return color.srgb_encode(response.expand(encoded, context))
+        radiance = _linearised(encoded, context.stretch)
+        if context.noise is not None:
+            radiance = noise.smooth(radiance, context.noise)
+        return color.srgb_encode(radiance)
 
     def _iterate(
         self, low_level: Features, features: Features, **fields
@@ -323,6 +344,14 @@ class FHDR(nn.Module):
             linear = color.srgb_decode(encoded) / self.peak
             output = output + color.mu_law(linear)
         return color.peak_radiance(output, peak=self.peak)
+
+
+def _linearised(
+    encoded: Float[Array, "b h w 3"], stretch: response.Stretch | None
+) -> Float[Array, "b h w 3"]:
+    if stretch is None:
+        return color.srgb_decode(encoded)
+    return response.expand(encoded, stretch)
 
 
 def _layers() -> dict[str, tuple[str, ...]]:
