@@ -6,7 +6,7 @@ Config argument: T, the number of iterations: 1 (default), then 2 and 4, each fr
 best parameters of the one before: `--config=configs/fhdr_release.py:2
 --config.train.init_from=runs/fhdr_1/best`. Then "estimated": T = 4 behind the estimate
 of configs/response.py, `--config.train.init_from=runs/fhdr_4/best+runs/response/best`.
-Last "smoothed": the noise is smoothed first, and a fifth of the photographs clip nothing.
+Last "smoothed": noise is smoothed first, and a fifth of the photographs clip nothing.
 """
 
 import ml_collections

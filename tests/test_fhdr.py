@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxhdr.errors import UserError
-from jaxhdr.models.fhdr import FHDR, HEADS, from_torch, to_torch
+from jaxhdr.models.fhdr import FHDR, HEADS, Context, from_torch, to_torch
 
 # These networks are tiny and compiled for one call each, so compiling is all the
 # time: without LLVM's optimisation it takes a third. Where the promise is about bits,
@@ -210,6 +210,7 @@ def test_every_way_to_run_the_iterations_gives_the_same(fields):
         ({"num_iterations": 1}, 29),
         ({"num_iterations": 2}, 54),
         ({"num_iterations": 1, "dilations": (1, 2, 4)}, 33),
+        ({"num_iterations": 1, "smooth_noise": True}, 32),
     ],
 )
 def test_the_receptive_radius_is_exact(fields, expected, axis):
@@ -220,6 +221,7 @@ def test_the_receptive_radius_is_exact(fields, expected, axis):
     shape = [1, 1, 1]
     shape[axis] = 2 * centre + 1
     encoded = 0.5 + photographs(*shape) / 2
+    context = Context(noise=jnp.ones(1)) if model.smooth_noise else None
 
     # Positive numbers only: then no ReLU blocks a path and no two paths cancel, and a
     # derivative shows also the paths whose effect float32 would round away.
@@ -229,7 +231,8 @@ def test_the_receptive_radius_is_exact(fields, expected, axis):
         return jnp.asarray(weights / np.prod(width[:-1], dtype=np.float32))
 
     def centre_of_output(encoded):
-        stages = model.apply({"params": jax.tree.map(positive, PARAMS)}, encoded)
+        params = jax.tree.map(positive, PARAMS)
+        stages = model.apply({"params": params}, encoded, context)
         # The slope of the longest path alone is below float32's smallest number.
         return 1e25 * jnp.take(stages[-1], centre, axis=axis).sum()
 
@@ -269,6 +272,43 @@ def test_the_answer_alone_costs_one_reconstruction_block():
         return len(re.findall(r" (custom-call|convolution|dot)\(", compiled))
 
     assert convolutions(slice(None)) - convolutions(-1) == 2 * len(["hrb1", "hrb2"])
+
+
+def dark_photograph():
+    """Codes around 5 of 255, with noise of one."""
+    noise = 0.004 * np.random.default_rng(0).normal(size=(1, 96, 20, 3))
+    return jnp.asarray(0.02 + noise, jnp.float32)
+
+
+def test_the_noise_of_the_whole_image_is_that_of_a_part():
+    model = FHDR(num_iterations=1, smooth_noise=True)
+
+    @fast_jit
+    def run(encoded):
+        variables = {"params": PARAMS}
+        context = model.apply(variables, encoded, method="context")
+        part = model.apply(variables, encoded[:, :80], context)
+        return model.apply(variables, encoded), part, context
+
+    whole, part, context = run(dark_photograph())
+    assert context.stretch is None
+    # The slope of sRGB decoding there is 1 / 12.92 (IEC 61966-2-1).
+    np.testing.assert_allclose(context.noise, 0.004 / 12.92, rtol=0.1)
+    kept = 80 - model.receptive_radius
+    np.testing.assert_allclose(part[:, :, :kept], whole[:, :, :kept], rtol=1e-4)
+
+
+def test_the_residual_head_starts_at_the_photograph_without_its_noise():
+    params, encoded = initial_params(0), dark_photograph()
+    plain = FHDR(num_iterations=1, head="residual")
+    smoothing = plain.clone(smooth_noise=True)
+    kept, smoothed = (apply(m, encoded, params=params) for m in (plain, smoothing))
+    assert smoothed.std() < 0.5 * kept.std()
+    np.testing.assert_allclose(smoothed.mean(), kept.mean(), rtol=0.02)
+
+    flat = jnp.full((1, 12, 12, 3), 0.02)
+    kept, smoothed = (apply(m, flat, params=params) for m in (plain, smoothing))
+    np.testing.assert_allclose(smoothed, kept, rtol=1e-4)
 
 
 def test_pixels_beyond_the_receptive_radius_change_nothing():
