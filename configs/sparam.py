@@ -35,6 +35,7 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
         "positive": "exponential",
         "dropout_rate": 0.5,
         "curve_input": "encoded",
+        "smooth_noise": False,
     }
     if preset == "paper":
         _as_published(config)

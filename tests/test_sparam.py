@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from jaxhdr import color, regions, scurve
 from jaxhdr.errors import UserError
-from jaxhdr.models import sparam
+from jaxhdr.models import noise, sparam
 from jaxhdr.models.sparam import SParam
 
 # As in test_fhdr.py: compiling is all the time.
@@ -176,6 +176,32 @@ def test_the_identity_curve_behind_an_estimate_is_radiance_by_that_response():
     context = sparam.Context(identity, jnp.zeros((1, 1, 3)), stretch)
     stages = SParam(curve_input="estimated").apply({}, encoded, context)
     np.testing.assert_allclose(stages[0], color.srgb_decode(encoded) ** 2, rtol=1e-4)
+
+
+@pytest.mark.parametrize("curve_input", ["linear", "estimated"])
+def test_noise_is_smoothed_out_of_what_the_curve_takes(curve_input):
+    noisy = 0.02 + 0.004 * np.random.default_rng(0).normal(size=(1, 40, 40, 3))
+    encoded = jnp.asarray(noisy, jnp.float32)
+    model = SParam(curve_input=curve_input, smooth_noise=True, backbone="compact")
+
+    @fast_jit
+    def start(key):
+        variables = model.init(key, encoded)
+        context = model.apply(variables, encoded, method="context")
+        return context.noise, model.apply(variables, encoded)[0]
+
+    deviation, pseudo_hdr = start(jax.random.key(0))
+    # The slope of sRGB decoding there is 1 / 12.92 (IEC 61966-2-1).
+    np.testing.assert_allclose(deviation, 0.004 / 12.92, rtol=0.1)
+    linear = color.srgb_decode(encoded)
+    expected = noise.smooth(linear, deviation)
+    np.testing.assert_allclose(pseudo_hdr, expected, rtol=1e-4)
+    assert expected.std() < 0.5 * linear.std()
+
+
+def test_encoded_values_are_not_smoothed():
+    with pytest.raises(UserError, match="curve_input is 'encoded'; expected"):
+        SParam(smooth_noise=True)
 
 
 OUTPUTS = [-1e4, -200.0, -80.0, -12.0, -5.0, -1.0, -0.1, 0.0]

@@ -102,17 +102,22 @@ def test_a_tile_with_the_context_of_the_whole_is_a_crop_beyond_the_radius():
 
 
 @pytest.mark.parametrize(
-    "axis, num_regions, head", [(1, 2, "residual"), (2, 3, "relu"), (1, 1, "relu")]
+    "axis, num_regions, head, smoothing",
+    [(1, 2, "residual", 0), (2, 3, "relu", 0), (1, 1, "relu", 0), (2, 1, "relu", 3)],
 )
-def test_the_receptive_radius_is_exact(axis, num_regions, head):
+def test_the_receptive_radius_is_exact(axis, num_regions, head, smoothing):
     model = SParamLSTM(num_regions=num_regions, backbone="compact", head=head)
+    if smoothing:
+        model = model.clone(curve_input="linear", smooth_noise=True)
     radius = model.receptive_radius
-    assert radius == num_regions + 11
+    assert radius == num_regions + 11 + smoothing
     centre = radius + 3
     shape = [1, 1, 1]
     shape[axis] = 2 * centre + 1
     encoded = 0.5 + photographs(*shape) / 2
     context = context_of(encoded, num_regions)
+    if smoothing:
+        context = context._replace(noise=jnp.ones(1))
 
     # Positive numbers only, as in test_fhdr.py: no two paths cancel, and a derivative
     # shows also those whose effect float32 would round away.

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from jaxhdr import color, regions, scurve
 from jaxhdr.errors import UserError
-from jaxhdr.models import response
+from jaxhdr.models import noise, response
 from jaxhdr.models.convolution import Convolution, max_pool
 from jaxhdr.models.vgg import VGG16
 
@@ -47,6 +47,8 @@ class Context(NamedTuple):
     """Of the region maps, from `regions.histogram_edges`."""
     stretch: response.Stretch | None = None
     """The response, of `models.response`, where the curve takes radiance by it."""
+    noise: Float[Array, " b"] | None = None
+    """The standard deviation of the noise, where it is smoothed."""
 
 
 class SParam(nn.Module):
@@ -72,6 +74,8 @@ class SParam(nn.Module):
         first; then the identity curve is the linearised photograph.
         `estimated`: radiance by the camera's estimated response (`models.response`,
         92,174 parameters more), trained alone first and without a gradient here.
+      smooth_noise: whether noise, measured in the dark pixels, is smoothed out of what
+        the curve takes (`models.noise`); not of encoded values.
     """
 
     num_regions: int = 5
@@ -79,6 +83,7 @@ class SParam(nn.Module):
     positive: str = "exponential"
     dropout_rate: float = 0.5
     curve_input: str = "encoded"
+    smooth_noise: bool = False
 
     def __post_init__(self):
         check_options(
@@ -87,13 +92,14 @@ class SParam(nn.Module):
             positive=self.positive,
             dropout_rate=self.dropout_rate,
             curve_input=self.curve_input,
+            smooth_noise=self.smooth_noise,
         )
         super().__post_init__()
 
     @property
     def receptive_radius(self) -> int:
         """Pixels to each side of an output pixel that can change it."""
-        return 0
+        return noise.RADIUS if self.smooth_noise else 0
 
     @nn.compact
     def context(self, encoded: Float[Array, "b h w 3"]) -> Context:
@@ -118,11 +124,14 @@ class SParam(nn.Module):
         values = _to_positive(last(x), self.positive)
         curve = scurve.Curve(maximum=values[:, 0], white=values[:, 1:])
         edges = regions.histogram_edges(encoded, num_regions=self.num_regions)
-        stretch = None
+        stretch = deviation = None
         if self.curve_input == "estimated":
             estimate = response.Response(dropout_rate=0.0, name="response")
             stretch = jax.lax.stop_gradient(estimate.context(encoded))
-        return Context(curve, edges, stretch)
+        if self.smooth_noise:
+            values = curve_values(encoded, self.curve_input, stretch=stretch)
+            deviation = noise.measure(values)
+        return Context(curve, edges, stretch, deviation)
 
     def __call__(
         self, encoded: Float[Array, "b h w 3"], context: Context | None = None
@@ -131,6 +140,8 @@ class SParam(nn.Module):
         if context is None:
             context = self.context(encoded)
         values = curve_values(encoded, self.curve_input, stretch=context.stretch)
+        if context.noise is not None:
+            values = noise.smooth(values, context.noise)
         return scurve.expand(values, context.curve)[None]
 
 
@@ -210,6 +221,7 @@ def check_options(
     positive: str,
     dropout_rate: float,
     curve_input: str,
+    smooth_noise: bool,
 ) -> None:
     """Checks what a configuration says of the network.
 
@@ -223,6 +235,11 @@ def check_options(
     if curve_input not in CURVE_INPUTS:
         raise UserError(
             f"curve_input is {curve_input!r}; expected one of {CURVE_INPUTS}"
+        )
+    if smooth_noise and curve_input == "encoded":
+        raise UserError(
+            "smooth_noise is for radiance, and curve_input is 'encoded'; expected "
+            "'linear' or 'estimated'"
         )
     if type(num_regions) is not int or num_regions < 1:
         raise UserError(

@@ -11,7 +11,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxhdr import color, regions
-from jaxhdr.models import conv_lstm, sparam
+from jaxhdr.models import conv_lstm, noise, sparam
 from jaxhdr.models.sparam import Context, SParam
 
 # Pixels to each side that the decoder sees: half of each kernel.
@@ -30,6 +30,7 @@ class SParamLSTM(nn.Module):
       positive: as in `SParam`.
       dropout_rate: as in `SParam`.
       curve_input: as in `SParam`.
+      smooth_noise: as in `SParam`.
       peepholes: as in `ConvLSTMNet`.
       shared_prelu: as in `ConvLSTMNet`.
       forget_bias: as in `ConvLSTMNet`.
@@ -47,6 +48,7 @@ class SParamLSTM(nn.Module):
     positive: str = "exponential"
     dropout_rate: float = 0.5
     curve_input: str = "encoded"
+    smooth_noise: bool = False
     peepholes: bool = False
     shared_prelu: bool = False
     forget_bias: float = 1.0
@@ -64,6 +66,7 @@ class SParamLSTM(nn.Module):
             positive=self.positive,
             dropout_rate=self.dropout_rate,
             curve_input=self.curve_input,
+            smooth_noise=self.smooth_noise,
         )
         conv_lstm.check_options(
             head=self.head, loop=self.loop, peak=self.peak, dtype=self.dtype
@@ -77,6 +80,7 @@ class SParamLSTM(nn.Module):
             positive=self.positive,
             dropout_rate=self.dropout_rate,
             curve_input=self.curve_input,
+            smooth_noise=self.smooth_noise,
         )
         self.conv_lstm = conv_lstm.ConvLSTMNet(
             peepholes=self.peepholes,
@@ -95,7 +99,8 @@ class SParamLSTM(nn.Module):
 
         What the first step reads passes one convolution a step and one more layer.
         """
-        return self.num_regions + 1 + _DECODER_RADIUS
+        smoothing = noise.RADIUS if self.smooth_noise else 0
+        return smoothing + self.num_regions + 1 + _DECODER_RADIUS
 
     def context(self, encoded: Float[Array, "b h w 3"]) -> Context:
         """Returns the curve and the edges of the regions of whole images."""
