@@ -56,6 +56,14 @@ def test_grey_photographs_stay_grey(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_noise_in_the_dark_is_smoothed(name):
+    noise = np.random.default_rng(0).normal(size=(128, 128, 3))
+    encoded = np.round(np.clip(8 + 2 * noise, 0, 255)).astype(np.uint8)
+    hdr, linear = jaxhdr.reconstruct(encoded, model=name), srgb_decode(encoded / 255)
+    assert hdr.std() / hdr.mean() < 0.5 * linear.std() / linear.mean()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_what_clips_is_at_least_white(name):
     encoded = jaxhdr.read_encoded(PHOTOGRAPH)[180:308, 60:188]
     encoded[20:60, 20:60] = 1.0
