@@ -14,7 +14,7 @@ import numpy as np
 from configs import fhdr_release
 from jaxhdr import color, evaluation, examples
 from jaxhdr.inference import RESPONSES, Reconstructor
-from jaxhdr.metrics import STOPS_FLOOR, Protocol, log2_rmse, select
+from jaxhdr.metrics import STOPS_FLOOR, Protocol, select
 
 METRICS = (
     *("pu21_psnr", "pu21_ssim", "hdr_vdp2_q"),
@@ -74,15 +74,9 @@ def regressions(model: Reconstructor, options: argparse.Namespace) -> dict[str, 
         grey = np.repeat(np.round(grey * 255) / 255, 3, -1).astype(np.float32)
         red, green, blue = np.moveaxis(np.log2(model(grey) + STOPS_FLOOR), -1, 0)
         cast.append(np.abs(np.stack([red - green, blue - green])).mean())
-    moved = []
-    for image in image_set("plain sRGB, nothing clips, no JPEG", options).read(()):
-        encoded = jnp.asarray(image.encoded)
-        linear = color.srgb_decode(encoded)
-        moved.append(float(log2_rmse(jnp.asarray(model(np.asarray(encoded))), linear)))
     return {
         "clipped channels below white": darker / max(lit, 1),
         "grey photographs: mean |R/G|, |B/G| in stops": float(np.mean(cast)),
-        "plain sRGB, nothing clips: stops from the linearised": float(np.mean(moved)),
     }
 
 
