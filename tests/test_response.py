@@ -8,6 +8,7 @@ import pytest
 from jaxhdr import color
 from jaxhdr.errors import UserError
 from jaxhdr.models import create_model, response
+from jaxhdr.models.fhdr import Context
 from jaxhdr.models.response import Response, expand
 
 # Compiled for one call each: in a hurry.
@@ -204,7 +205,7 @@ def test_a_part_with_the_context_of_the_whole_equals_that_part(params):
     whole = stages_of(model, params, encoded)
     radius = model.receptive_radius
     seen = encoded[:, 40 - radius :]
-    part = stages_of(model, params, seen, context)
+    part = stages_of(model, params, seen, Context(context))
     np.testing.assert_allclose(
         part[:, :, radius:], whole[:, :, 40:], rtol=1e-3, atol=1e-5
     )
