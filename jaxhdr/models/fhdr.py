@@ -254,7 +254,7 @@ class FHDR(nn.Module):
         if self.linearisation == "estimated":
             stretch = jax.lax.stop_gradient(self.response.context(encoded))
         if self.smooth_noise:
-            deviation = noise.measure(_linearised(encoded, stretch))
+            deviation = noise.measure(response.linearise(encoded, stretch))
         if stretch is None and deviation is None:
             return None
         return Context(stretch, deviation)
@@ -301,7 +301,7 @@ class FHDR(nn.Module):
             context = self.context(encoded)
         if context is None:
             return encoded
-        radiance = _linearised(encoded, context.stretch)
+        radiance = response.linearise(encoded, context.stretch)
         if context.noise is not None:
             radiance = noise.smooth(radiance, context.noise)
         return color.srgb_encode(radiance)
@@ -344,14 +344,6 @@ class FHDR(nn.Module):
             linear = color.srgb_decode(encoded) / self.peak
             output = output + color.mu_law(linear)
         return color.peak_radiance(output, peak=self.peak)
-
-
-def _linearised(
-    encoded: Float[Array, "b h w 3"], stretch: response.Stretch | None
-) -> Float[Array, "b h w 3"]:
-    if stretch is None:
-        return color.srgb_decode(encoded)
-    return response.expand(encoded, stretch)
 
 
 def _layers() -> dict[str, tuple[str, ...]]:

@@ -103,6 +103,15 @@ def expand(
     return jnp.where(encoded > 0, jnp.exp2(-below_white), 0.0)
 
 
+def linearise(
+    encoded: Float[Array, "b h w 3"], stretch: Stretch | None
+) -> Float[Array, "b h w 3"]:
+    """Returns radiance by the estimated responses, by sRGB's where there are none."""
+    if stretch is None:
+        return color.srgb_decode(encoded)
+    return expand(encoded, stretch)
+
+
 def _statistics(encoded: Float[Array, "h w 3"]) -> Float[Array, " statistics"]:
     """Returns the histograms of an image, each with mean 0 and deviation 1."""
     small = _shrink(encoded)

@@ -16,7 +16,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import color, regions, scurve
+from jaxhdr import regions, scurve
 from jaxhdr.errors import UserError
 from jaxhdr.models import noise, response
 from jaxhdr.models.convolution import Convolution, max_pool
@@ -154,9 +154,7 @@ def curve_values(
     """Returns what the curve takes for encoded values, in [0, 1] as they are."""
     if curve_input == "encoded":
         return encoded
-    if stretch is None:
-        return color.srgb_decode(encoded)
-    return response.expand(encoded, stretch)
+    return response.linearise(encoded, stretch)
 
 
 class CompactFeatures(nn.Module):
