@@ -27,7 +27,7 @@ _FEWEST = 64
 _SAMPLES = 2**18
 
 # Radiance is not negative, so noise is cut off at black and its median is too small.
-# Of 1, 1.4 and 2, none is better on training views (docs/training.md).
+# On training views 1 is worse and 2 no better (docs/training.md).
 _STRENGTH = 1.4
 
 _TAPS = tuple(math.exp(-(x**2) / 2) for x in range(-3, 4))  # a deviation of 1 pixel
