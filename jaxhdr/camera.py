@@ -34,6 +34,10 @@ _CLIPPED_CODE = 254 / 255
 # of an image is black, and the level that a fraction exceeds may be zero.
 _LARGEST_RANGE_STOPS = 32
 
+# White of a black image. Six stops above float32's least normal number: `exp2` of a
+# logarithm rounds, and what falls below that number is flushed to 0.
+_DARKEST_WHITE = 2.0**-120
+
 
 class Pair(NamedTuple):
     """A photograph and the radiance it was taken of, in scale `ldr_white`."""
@@ -164,7 +168,7 @@ def white_level(
     so far under the brightest pixel that its radiance in units of white overflows.
     """
     floor = levels[0] * 2.0**-_LARGEST_RANGE_STOPS
-    floor = jnp.maximum(floor, jnp.finfo(levels.dtype).tiny)
+    floor = jnp.maximum(floor, _DARKEST_WHITE)
     stops = jnp.log2(jnp.maximum(levels, floor))
     return jnp.exp2(jnp.interp(fraction, jnp.asarray(CLIPPED_FRACTIONS), stops))
 

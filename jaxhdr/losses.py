@@ -34,6 +34,9 @@ _NO_ERROR = 1e-3
 # of our validation images.
 _NO_STOPS = 0.1
 
+# Where no pixel of a batch has a weight, its error of 0 is divided by this.
+_NO_WEIGHT = 1e-12
+
 # Weights of relu1_1 ... relu5_1 in FHDR's official code; its paper gives none.
 _FEATURE_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
@@ -71,7 +74,7 @@ def l1(
     if weights is None:
         return error.mean(axis=(1, 2, 3, 4))
     weighted = (error * weights[None]).mean(axis=(1, 2, 3, 4))
-    return weighted / jnp.maximum(weights.mean(), jnp.finfo(weights.dtype).tiny)
+    return weighted / jnp.maximum(weights.mean(), _NO_WEIGHT)
 
 
 def _geometric(by_image: Float[Array, "stages b"], no_error: float) -> PerStage:

@@ -140,6 +140,15 @@ def test_a_black_image_stays_black(key):
     assert (hdr == 0).all()
 
 
+@pytest.mark.parametrize("brightest", [0.0, 1e-45, 1e-38, 2e-38, 1e-36])
+def test_the_white_of_a_nearly_black_image_is_a_number_to_divide_by(brightest):
+    levels = jnp.full(len(camera.CLIPPED_FRACTIONS), brightest, jnp.float32)
+    white = jax.jit(jax.vmap(camera.white_level, (None, 0)))
+    white = white(levels, jnp.linspace(0.0, 0.5, 7))
+    assert (white > jnp.finfo(jnp.float32).tiny).all()
+    assert jnp.isfinite(1 / white).all()
+
+
 def test_patches_are_exposed_as_the_image_they_were_cut_from(key):
     image = scene(side=2 * SIDE)
     levels = np.stack([camera.clipping_levels(image)] * BATCH)

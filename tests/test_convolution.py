@@ -116,3 +116,39 @@ def test_the_pooling_is_linens(shape):
     expected, pull_linens = jax.vjp(lambda x: nn.max_pool(x, (2, 2), (2, 2)), x)
     np.testing.assert_array_equal(result, expected)
     np.testing.assert_array_equal(*(f(result)[0] for f in (pull, pull_linens)))
+
+
+def gradient_of_pooling(x, gradient):
+    """The same in float64: all of it goes to the largest of each 2 x 2 pixels."""
+    batch, height, width, channels = x.shape
+    pairs = (batch, height // 2, 2, width // 2, 2, channels)
+    blocks = x.reshape(pairs).transpose(0, 1, 3, 5, 2, 4)
+    blocks = blocks.reshape(*blocks.shape[:4], 4)
+    is_largest = blocks == blocks.max(axis=-1, keepdims=True)
+    spread = is_largest * np.asarray(gradient, np.float64)[..., None]
+    spread = spread.reshape(*spread.shape[:4], 2, 2).transpose(0, 1, 4, 2, 5, 3)
+    return spread.reshape(x.shape)
+
+
+def test_the_gradient_of_the_pooling_of_a_layers_result_is_right(key):
+    """A compiler may write the gradient over that result, which is a temporary.
+
+    With a pooling by a reshape, XLA of JAX 0.12 did while it still had to read it.
+    """
+    of_z, of_kernel, of_pooled = jax.random.split(key, 3)
+    z = jax.random.normal(of_z, (2, 32, 32, 32))
+    kernel = jax.random.normal(of_kernel, (32, 32))
+    gradient = jax.random.normal(of_pooled, (2, 16, 16, 32))
+
+    @jax.jit
+    def layer(z, kernel):
+        return jax.lax.optimization_barrier(jnp.einsum("bhwc,cd->bhwd", z, kernel))
+
+    @jax.jit
+    def through_relu(z, kernel, gradient):
+        y = layer(z, kernel)
+        return jnp.where(y > 0, jax.vjp(max_pool, y)[1](gradient)[0], 0)
+
+    y = np.asarray(layer(z, kernel), np.float64)
+    expected = np.where(y > 0, gradient_of_pooling(y, gradient), 0)
+    np.testing.assert_allclose(through_relu(z, kernel, gradient), expected, rtol=1e-6)

@@ -101,6 +101,15 @@ def test_hostile_images_stay_in_their_range(deviation):
         assert smoothed.max() <= image.max() * (1 + 1e-6)
 
 
+@pytest.mark.parametrize("deviation", [0.0, 0.001])
+@pytest.mark.parametrize("level", [0.0, 0.3])
+def test_a_constant_image_has_a_finite_gradient(level, deviation):
+    radiance = jnp.full((1, 8, 8, 3), level)
+    deviations = jnp.array([deviation])
+    gradient = jax.grad(lambda x: noise.smooth(x, deviations).sum())(radiance)
+    assert jnp.isfinite(gradient).all()
+
+
 def test_the_filter_sees_no_further_than_its_radius():
     image = np.array(noisy(0.01, 1e-3, side=21))
     changed = image.copy()

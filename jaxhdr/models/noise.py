@@ -30,6 +30,10 @@ _SAMPLES = 2**18
 # On training views 1 is worse and 2 no better (docs/training.md).
 _STRENGTH = 1.4
 
+# Below this variance neighbours are equal but for rounding. Its square, which the
+# gradient divides by, is a normal number of float32.
+_NO_VARIANCE = 1e-18
+
 _TAPS = tuple(math.exp(-(x**2) / 2) for x in range(-3, 4))  # a deviation of 1 pixel
 
 RADIUS = len(_TAPS) // 2
@@ -65,9 +69,7 @@ def smooth(
     mean = _blurred(radiance)
     variance = _blurred(radiance**2) - mean**2
     noise = (_STRENGTH * deviation[:, None, None, None]) ** 2
-    share = jnp.minimum(
-        noise / jnp.maximum(variance, jnp.finfo(variance.dtype).tiny), 1
-    )
+    share = jnp.minimum(noise / jnp.maximum(variance, _NO_VARIANCE), 1)
     return radiance + share * (mean - radiance)
 
 
