@@ -13,8 +13,10 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jaxhdr import checkpoints, evaluation, examples, metrics, reports
+from jaxhdr import metrics, options
 from jaxhdr.errors import UserError
+from jaxhdr.evaluation import image_sets, reports, scoring
+from jaxhdr.storage import checkpoints
 
 _DISPLAY = metrics.Display()
 
@@ -86,41 +88,41 @@ def _run() -> str:
     if sum(source is not None for source in sources) != 1:
         raise UserError("give exactly one of --workdir, --config and --pairs")
     if _PHOTOGRAPHS.value:
-        count = examples.write_photographs(_images(), _PHOTOGRAPHS.value)
+        count = image_sets.write_photographs(_images(), _PHOTOGRAPHS.value)
         return f"{count} photographs in {_PHOTOGRAPHS.value}\n"
-    options = {
+    scoring_options = {
         "metrics": _METRICS.value,
         "protocol": _protocol(),
         "predictions": _PREDICTIONS.value,
         "with_pictures": _PICTURES.value,
     }
     if _WORKDIR.value:
-        report = evaluation.evaluate_workdir(
+        report = scoring.evaluate_workdir(
             _WORKDIR.value,
             step=_STEP.value,
             num_images=_NUM_IMAGES.value,
             data_dir=_DATA_DIR.value,
             output=_OUTPUT.value,
             others=_MODEL.value,
-            **options,
+            **scoring_options,
         )
         return reports.markdown(report)
     if not _OUTPUT.value:
         raise UserError("--output is missing: give the folder of the report")
-    report = evaluation.evaluate_methods(
-        _images(), _OUTPUT.value, models=_MODEL.value, **options
+    report = scoring.evaluate_methods(
+        _images(), _OUTPUT.value, models=_MODEL.value, **scoring_options
     )
     return reports.markdown(report)
 
 
-def _images() -> examples.ImageSet:
+def _images() -> image_sets.ImageSet:
     if _PAIRS.value:
         if len(_PAIRS.value) != 2:
             raise UserError(
                 f"--pairs is {','.join(_PAIRS.value)}; expected two folders, of "
                 "photographs and of HDR images, with a comma between"
             )
-        return examples.from_folders(
+        return image_sets.from_folders(
             *_PAIRS.value,
             num_images=_NUM_IMAGES.value,
             is_aligned=_TRUTH_ALIGNMENT.value,
@@ -129,7 +131,7 @@ def _images() -> examples.ImageSet:
         config = checkpoints.load_trained(_WORKDIR.value).config
     else:
         config = _CONFIG.value.to_dict()
-    return examples.from_config(
+    return image_sets.from_config(
         config, num_images=_NUM_IMAGES.value, data_dir=_DATA_DIR.value
     )
 
@@ -148,4 +150,4 @@ def _protocol() -> metrics.Protocol:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, argv=options.as_absl_flags(sys.argv))

@@ -6,8 +6,10 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jaxhdr import training
+from data_builders.shared.prepare import prepare_for_training
+from jaxhdr import options
 from jaxhdr.errors import UserError
+from jaxhdr.training import loop
 
 _CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
@@ -19,7 +21,8 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     logging.set_verbosity(logging.WARNING)
     try:
-        training.train_and_evaluate(_CONFIG.value, pathlib.Path(_WORKDIR.value))
+        prepare_for_training(_CONFIG.value.data)
+        loop.train_and_evaluate(_CONFIG.value, pathlib.Path(_WORKDIR.value))
     except (UserError, FloatingPointError) as error:
         sys.stderr.write(f"train.py: error: {error}\n")
         sys.exit(2)
@@ -30,4 +33,4 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config"])
-    app.run(main)
+    app.run(main, argv=options.as_absl_flags(sys.argv))

@@ -31,7 +31,7 @@ def check_command() -> None:
 
     import jaxhdr
     from jaxhdr import image_io
-    from jaxhdr.pretrained import shipped_names
+    from jaxhdr.options import shipped_names
 
     package = pathlib.Path(jaxhdr.__file__).parent
     assert "site-packages" in package.parts, f"{package} is not an installed package"

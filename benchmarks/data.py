@@ -32,8 +32,8 @@ _SECONDS = 5.0  # of reading, at least
 
 def build(name: str, manual_dir: str, data_dir: str, processes: int) -> dict:
     """Returns the time of a build, also of all its processors together."""
-    command = [sys.executable, "-m", "jaxhdr.data", "build", name]
-    command += [f"--manual_dir={manual_dir}", f"--data_dir={data_dir}"]
+    command = [sys.executable, "-m", "jaxhdr.cli", "data", "build", name]
+    command += [f"--manual-dir={manual_dir}", f"--data-dir={data_dir}"]
     before, start = os.times(), time.perf_counter()
     subprocess.run(
         [*command, f"--processes={processes}"], check=True, stderr=subprocess.DEVNULL
@@ -136,7 +136,7 @@ def main() -> None:
             print(json.dumps(row), flush=True)
         for case in CASES * options.rounds:
             command = [sys.executable, __file__, "--case", json.dumps(case)]
-            command += [f"--name={options.name}", f"--data_dir={data_dir}"]
+            command += [f"--name={options.name}", f"--data-dir={data_dir}"]
             subprocess.run(command, check=True)
 
 

@@ -28,7 +28,7 @@ def measure(case: dict[str, int]) -> dict[str, float]:
 
     import jaxhdr
     from jaxhdr.models import create_model
-    from jaxhdr.pretrained import Pretrained
+    from jaxhdr.storage.pretrained import Pretrained
 
     model = create_model("fhdr", num_iterations=case["iterations"])
     params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]

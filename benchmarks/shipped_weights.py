@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import fhdr_release
-from jaxhdr import color, evaluation, examples
-from jaxhdr.inference import RESPONSES, Reconstructor
+from jaxhdr.evaluation import image_sets, scoring
+from jaxhdr.imaging import color
+from jaxhdr.inference import Reconstructor
 from jaxhdr.metrics import STOPS_FLOOR, Protocol, select
+from jaxhdr.options import RESPONSES
 
 METRICS = (
     *("pu21_psnr", "pu21_ssim", "hdr_vdp2_q"),
@@ -39,11 +41,11 @@ KINDS = {
 }
 
 
-def image_set(kind: str, options: argparse.Namespace) -> examples.ImageSet:
+def image_set(kind: str, options: argparse.Namespace) -> image_sets.ImageSet:
     """Returns the views as cameras of a kind photograph them."""
     config = fhdr_release.get_config()
     config.camera.update(KINDS[kind])
-    return examples.from_config(
+    return image_sets.from_config(
         config.to_dict(), num_images=options.num_images, data_dir=options.data_dir
     )
 
@@ -52,14 +54,14 @@ def scores(kind: str, methods: dict, options: argparse.Namespace) -> dict:
     """Returns the means by method and metric."""
     rows = []
     images = image_set(kind, options)
-    for evaluated in evaluation.evaluate(
+    for evaluated in scoring.evaluate(
         methods,
         images.read(()),
         select(options.metrics),
         protocol=Protocol(alignment="median"),
     ):
         rows += evaluated.rows
-    return evaluation.mean_scores(rows)
+    return scoring.mean_scores(rows)
 
 
 def regressions(model: Reconstructor, options: argparse.Namespace) -> dict[str, float]:
@@ -94,7 +96,7 @@ def main() -> None:
         name: Reconstructor(name, tile=None, response=options.response)
         for name in options.models
     }
-    methods = {name: evaluation.by_model(model) for name, model in models.items()}
+    methods = {name: scoring.by_model(model) for name, model in models.items()}
     for kind in options.kinds:
         means = scores(kind, methods, options)
         print(json.dumps({"kind": kind, "means": means}), flush=True)

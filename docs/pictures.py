@@ -20,7 +20,11 @@ from skimage import data as photographs
 
 import jaxhdr
 from configs import fhdr_release
-from jaxhdr import color, evaluation, examples, inference, previews, run_log
+from jaxhdr import inference
+from jaxhdr.evaluation import image_sets, scoring
+from jaxhdr.imaging import color
+from jaxhdr.pictures import previews
+from jaxhdr.storage import run_log
 
 STOPS = (-3, -6)
 SIDE = 176  # pixels of a picture, across
@@ -85,7 +89,7 @@ def simulated(views: tuple, data_dir: str) -> list[Scene]:
     """Returns views of panoramas, as validation's cameras photograph them."""
     config = fhdr_release.get_config().to_dict()
     names = {f"{scene}.exr#view{number:03d}": title for title, scene, number in views}
-    images = examples.from_config(config, data_dir=data_dir)
+    images = image_sets.from_config(config, data_dir=data_dir)
     found = {
         names[image.name.split("/")[-1]]: image for image in images.read(_Others(names))
     }
@@ -148,7 +152,7 @@ def curves(runs: list[pathlib.Path]) -> matplotlib.figure.Figure:
                 (line,) = axis.plot(
                     start + steps,
                     values,
-                    "--" if method == evaluation.BASELINE else "-",
+                    "--" if method == scoring.BASELINE else "-",
                     color=colors.get(method),
                     label=None if known else method,
                 )

@@ -3,6 +3,8 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jaxhdr._version import __version__
+
 if TYPE_CHECKING:
     from jaxhdr.errors import UserError
     from jaxhdr.image_io import read_encoded, read_hdr, write_hdr
@@ -11,13 +13,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Reconstructor",
     "UserError",
+    "__version__",
     "read_encoded",
     "read_hdr",
     "reconstruct",
     "write_hdr",
 ]
-__version__ = "0.1.0"
-
 # Imported on first use, so that `jaxhdr --help` does not wait for JAX.
 _HOMES = {
     "Reconstructor": "jaxhdr.inference",

@@ -22,19 +22,15 @@ import tqdm
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import alignment, expansion, image_io, kernels, models
+from jaxhdr import image_io, kernels, models
 from jaxhdr.errors import UserError
-from jaxhdr.pretrained import Pretrained, StrPath, load_pretrained
+from jaxhdr.imaging import expansion, scales
+from jaxhdr.options import PRECISIONS, RESPONSES
+from jaxhdr.storage.pretrained import Pretrained, StrPath, load_pretrained
 from jaxhdr.tiling import Span, tile_layout
 
 TILES: Final = {"float32": 768, "bfloat16": 1280}
 """Largest sides of a tile in pixels, by precision: FHDR, T = 4, then takes 3 GiB."""
-
-PRECISIONS: Final = ("auto", "float32", "bfloat16")
-"""Types that a model can compute in, and the faster one."""
-
-RESPONSES: Final = ("estimated", "srgb")
-"""How a photograph was encoded: as the model estimates, or known to be as sRGB."""
 
 ImageLike = StrPath | np.ndarray | jax.Array
 
@@ -108,8 +104,8 @@ class Reconstructor:
         if not isinstance(model, Pretrained):
             model = load_pretrained(model)
         self.label = model.label
-        self.scale = alignment.TARGET
-        self.alignment = alignment.sentence(model.scale)
+        self.scale = scales.LDR_WHITE
+        self.alignment = scales.alignment_note(model.scale)
         self._own_scale = model.scale
         self._model: Any = model.model
         self._params = model.params
@@ -167,7 +163,7 @@ class Reconstructor:
         else:
             context = self._context(encoded)
             stages = self._tiles(function, encoded, context)
-        factors = alignment.factors(stages, encoded, scale=self._own_scale)
+        factors = scales.alignment_factors(stages, encoded, scale=self._own_scale)
         if self.alignment:
             stages *= factors[:, None, None, None]
         curve_input = getattr(self._model, "curve_input", "encoded")

@@ -1,7 +1,7 @@
 import jax
 import pytest
 
-from jaxhdr import data
+from data_builders.shared.prepare import prepare
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -10,7 +10,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def synthetic_small(tmp_path_factory):
     """The folder where `synthetic_hdr/small` is prepared, by the real builder."""
     folder = str(tmp_path_factory.mktemp("prepared"))
-    data.prepare("synthetic_hdr/small", data_dir=folder)
+    prepare("synthetic_hdr/small", data_dir=folder)
     return folder
 
 

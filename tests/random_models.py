@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxhdr import weight_files
 from jaxhdr.models import create_model
-from jaxhdr.pretrained import Pretrained
+from jaxhdr.storage import weight_files
+from jaxhdr.storage.pretrained import Pretrained
 
 # Without the zero last layer, which would return the photograph linearised.
 FIELDS = {

@@ -6,8 +6,11 @@ import re
 import pytest
 
 from configs import default, fhdr
-from jaxhdr import camera, data, train_step
+from data_builders.shared.prepare import available
+from jaxhdr import data
+from jaxhdr.imaging import camera
 from jaxhdr.models import create_model
+from jaxhdr.training.step import learning_rate
 
 ROOT = pathlib.Path(__file__).parents[1]
 FILES = sorted(
@@ -103,7 +106,7 @@ def test_the_data_sets_of_a_config_are_ones_that_can_be_built(file, argument):
     names = data.names_of(section.name)
     for each in names + data.names_of(section.validation_name or section.name):
         name, _, configuration = each.partition("/")
-        assert name in data.available()
+        assert name in available()
         module = importlib.import_module(
             f"data_builders.{name}.{name}_dataset_builder",
         )
@@ -171,7 +174,7 @@ def test_sparam_lstm_trains_as_the_paper():
     for file in ("sparam", "sparam_lstm"):
         config = load(file, "paper,hdr_images")
         assert (config.optimizer.beta1, config.optimizer.beta2) == (0.9, 0.999)
-        rate = train_step.learning_rate(config.optimizer, config.train.num_steps)
+        rate = learning_rate(config.optimizer, config.train.num_steps)
         assert float(rate(100_000)) == pytest.approx(7e-5)
         assert config.train.num_steps * config.data.batch_size == 50 * 10_236
         assert config.data.batch_size == 4

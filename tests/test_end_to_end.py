@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from jaxhdr import cli, image_io
+from jaxhdr import image_io
+from jaxhdr.cli.main import main
 from tests import small_runs
 
 
@@ -37,7 +38,7 @@ def test_from_nothing_to_a_reconstruction(tmp_path, synthetic_small):
     rng = np.random.default_rng(0)
     photograph, target = tmp_path / "photo.png", tmp_path / "photo.exr"
     image_io.write_png(photograph, rng.uniform(size=(23, 31, 3)).astype(np.float32))
-    assert cli.main([str(photograph), "-o", str(target), "--model", str(workdir)]) == 0
+    assert main([str(photograph), "-o", str(target), "--model", str(workdir)]) == 0
     hdr = image_io.read_hdr(target)
     assert hdr.shape == (23, 31, 3)
     assert np.isfinite(hdr).all()
@@ -47,9 +48,9 @@ def test_from_nothing_to_a_reconstruction(tmp_path, synthetic_small):
     assert (tmp_path / "photo.preview.png").exists()
 
     exported = tmp_path / "mine.safetensors"
-    assert cli.main(["convert-weights", str(workdir), "-o", str(exported)]) == 0
+    assert main(["convert-weights", str(workdir), "-o", str(exported)]) == 0
     arguments = [str(photograph), "-o", str(tmp_path / "again.npy")]
-    assert cli.main([*arguments, "--model", str(exported), "--no-preview"]) == 0
+    assert main([*arguments, "--model", str(exported), "--no-preview"]) == 0
     again = np.load(tmp_path / "again.npy")
     np.testing.assert_allclose(again, hdr, rtol=2e-3)  # half precision in the .exr
 
@@ -92,7 +93,7 @@ def test_both_stages_of_sparam_lstm(tmp_path, synthetic_small):
     rng = np.random.default_rng(0)
     photograph, target = tmp_path / "photo.png", tmp_path / "photo.exr"
     image_io.write_png(photograph, rng.uniform(size=(23, 31, 3)).astype(np.float32))
-    assert cli.main([str(photograph), "-o", str(target), "--model", str(joint)]) == 0
+    assert main([str(photograph), "-o", str(target), "--model", str(joint)]) == 0
     header = image_io.read_metadata(target)
     assert header["scale"] == "ldr_white"
     assert "mean_half" in header["alignment"]

@@ -5,14 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
-from random_models import random_pretrained, random_sparam_lstm
 
-from jaxhdr import color, kernels
+from jaxhdr import kernels
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import write_png
+from jaxhdr.imaging import color
 from jaxhdr.inference import TILES, Reconstructor, reconstruct, to_encoded
 from jaxhdr.models import Response
-from jaxhdr.pretrained import Pretrained
+from jaxhdr.storage.pretrained import Pretrained
+from tests.random_models import random_pretrained, random_sparam_lstm
 
 PRETRAINED = random_pretrained()
 RADIUS = 29  # of one iteration

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import tensorflow_datasets as tfds
 
-from data_builders import published
-from data_builders.shards import Problem
-from data_builders.source_files import SourceFile, match
+from data_builders.shared import published
+from data_builders.shared.shards import Problem
+from data_builders.shared.source_files import SourceFile, match
 
 _TREE = """
 train/YYYYMMDDHHMMSS_flip{0,1}_expo{-1,00,01}.jpg and .exr

@@ -12,18 +12,19 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Float
 
-from data_builders import readings, records
-from data_builders.building import Plan, SourceBuilder
 from data_builders.hdr_images.hdr_images_dataset_builder import (
     scene_of,
     shrink,
     split_by_series,
 )
-from data_builders.shards import Example, Job
-from data_builders.source_files import SourceFile, fingerprint, list_files
-from data_builders.splits import hash_integer
-from jaxhdr import camera, image_io
+from data_builders.shared import readings, records
+from data_builders.shared.building import Plan, SourceBuilder
+from data_builders.shared.shards import Example, Job
+from data_builders.shared.source_files import SourceFile, fingerprint, list_files
+from data_builders.shared.splits import hash_integer
+from jaxhdr import image_io
 from jaxhdr.errors import UserError
+from jaxhdr.imaging import camera
 
 # "Exposure alteration and application of different camera curves", and nothing else.
 _CAMERA = camera.create_camera(

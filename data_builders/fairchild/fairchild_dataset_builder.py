@@ -7,10 +7,10 @@ from typing import cast
 
 import tensorflow_datasets as tfds
 
-from data_builders import published, readings, records
 from data_builders.hdr_images.hdr_images_dataset_builder import shrink
-from data_builders.shards import Example
-from data_builders.source_files import SourceFile, match
+from data_builders.shared import published, readings, records
+from data_builders.shared.shards import Example
+from data_builders.shared.source_files import SourceFile, match
 
 _TREE = """
 *.exr     one of each scene, such as 507.exr or BarHarborSunrise.exr

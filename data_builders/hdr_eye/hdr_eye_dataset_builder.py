@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import tensorflow_datasets as tfds
 
-from data_builders import published
 from data_builders.hdr_real.hdr_real_dataset_builder import numbered_pairs
-from data_builders.source_files import SourceFile, match
+from data_builders.shared import published
+from data_builders.shared.source_files import SourceFile, match
 
 _TREE = """
 images/LDR/C01_LDR.tif ... C46_LDR.tif      (the authors' layout)

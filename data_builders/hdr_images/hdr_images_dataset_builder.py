@@ -12,11 +12,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Float
 
-from data_builders import records
-from data_builders.building import Plan, SourceBuilder
 from data_builders.hdr_images import panorama
-from data_builders.shards import Example, Job
-from data_builders.splits import hash_integer
+from data_builders.shared import records
+from data_builders.shared.building import Plan, SourceBuilder
+from data_builders.shared.shards import Example, Job
+from data_builders.shared.splits import hash_integer
 from jaxhdr import image_io
 from jaxhdr.errors import UserError
 

@@ -6,8 +6,8 @@ import pytest
 from data_builders.hdr_images import hdr_images_dataset_builder as module
 from data_builders.hdr_images import panorama
 from jaxhdr import image_io
-from jaxhdr.camera import CLIPPED_FRACTIONS
 from jaxhdr.errors import UserError
+from jaxhdr.imaging.camera import CLIPPED_FRACTIONS
 
 NAMES = ("alley_day", "alley_night", "beach_puresky", "cave_a", "dune_x", "elm_1")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import tensorflow_datasets as tfds
 
-from data_builders import published
-from data_builders.source_files import SourceFile, first_bytes_hash, match
+from data_builders.shared import published
+from data_builders.shared.source_files import SourceFile, first_bytes_hash, match
 
 _TREE = """
 HDR-Real/LDR_in/*.jpg      (or R_CVPR2020_jpg_training/LDR_in/*.jpg)

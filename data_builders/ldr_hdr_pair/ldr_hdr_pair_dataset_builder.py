@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import tensorflow_datasets as tfds
 
-from data_builders import published, splits
-from data_builders.source_files import SourceFile, match
+from data_builders.shared import published, splits
+from data_builders.shared.source_files import SourceFile, match
 
 _TREE = """
 HDR/HDR_001.hdr ... HDR_450.hdr

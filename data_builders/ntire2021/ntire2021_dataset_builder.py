@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_builders import published, readings
-from data_builders.shards import Example
-from data_builders.source_files import SourceFile, match, opened
+from data_builders.shared import published, readings
+from data_builders.shared.shards import Example
+from data_builders.shared.source_files import SourceFile, match, opened
 from jaxhdr import image_io
 from jaxhdr.errors import UserError
 

@@ -8,8 +8,8 @@ from typing import cast
 
 import tensorflow_datasets as tfds
 
-from data_builders import published
-from data_builders.source_files import SourceFile, match
+from data_builders.shared import published
+from data_builders.shared.source_files import SourceFile, match
 
 _TREE = """
 reference/001.exr ... 181.exr

@@ -10,10 +10,10 @@ from typing import cast
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data_builders import records
-from data_builders.building import Plan, SourceBuilder
-from data_builders.shards import Example, Job
-from data_builders.splits import hash_integer
+from data_builders.shared import records
+from data_builders.shared.building import Plan, SourceBuilder
+from data_builders.shared.shards import Example, Job
+from data_builders.shared.splits import hash_integer
 from data_builders.synthetic_hdr import layouts, rendering
 
 

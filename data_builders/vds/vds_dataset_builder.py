@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Float
 
-from data_builders import published, readings
-from data_builders.shards import Example
-from data_builders.source_files import SourceFile, match
-from jaxhdr import color
+from data_builders.shared import published, readings
+from data_builders.shared.shards import Example
+from data_builders.shared.source_files import SourceFile, match
 from jaxhdr.errors import UserError
+from jaxhdr.imaging import color
 
 _TREE = """
 train/set/t1/t1_-3EV_true.jpg.png ... t1_3EV_true.jpg.png

@@ -9,24 +9,18 @@ TensorFlow.
 
 from jaxhdr.data.batches import train_batches, validation_images
 from jaxhdr.data.prepared import (
-    BROKEN,
-    available,
     data_source,
     data_sources,
     names_of,
-    prepare,
 )
 from jaxhdr.data.summaries import SplitSummary, Summary, summarise
 
 __all__ = [
-    "BROKEN",
     "SplitSummary",
     "Summary",
-    "available",
     "data_source",
     "data_sources",
     "names_of",
-    "prepare",
     "summarise",
     "train_batches",
     "validation_images",

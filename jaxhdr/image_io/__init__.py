@@ -5,7 +5,6 @@ through it (`jaxhdr.image_io.plugin`).
 """
 
 from jaxhdr.image_io.formats import (
-    HDR_SUFFIXES,
     MAX_PIXELS,
     PHOTO_SUFFIXES,
     is_hdr_suffix,
@@ -18,6 +17,7 @@ from jaxhdr.image_io.radiance_files import (
     read_metadata,
     write_hdr,
 )
+from jaxhdr.options import HDR_SUFFIXES
 
 __all__ = [
     "HDR_SUFFIXES",

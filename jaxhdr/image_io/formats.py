@@ -11,9 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from jaxhdr.errors import UserError
-
-HDR_SUFFIXES: Final = (".exr", ".hdr", ".npy", ".pfm", ".tif", ".tiff")
-"""Suffixes that `write_hdr` knows."""
+from jaxhdr.options import HDR_SUFFIXES
 
 PHOTO_SUFFIXES: Final = (
     *(".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"),

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import array_files, exr_files, formats, rgbe_files
+from jaxhdr.options import HDR_SUFFIXES
 
 _READERS = {
     "exr": exr_files.read_exr,
@@ -130,7 +131,7 @@ def check_hdr_suffix(path: str | os.PathLike) -> None:
     if not formats.is_hdr_suffix(path):
         raise UserError(
             f"cannot write {path}: unknown suffix {pathlib.Path(path).suffix!r}; "
-            f"expected one of {', '.join(formats.HDR_SUFFIXES)}."
+            f"expected one of {', '.join(HDR_SUFFIXES)}."
         )
 
 

@@ -1,7 +1,7 @@
 """Convolutions at the speed of the hardware, on a CPU too.
 
 On a GPU, in an export, and where oneDNN or a compiler is missing, they are XLA's own.
-On a CPU with both, `library` compiles `convolution.cc` once, and the same functions
+On a CPU with both, `library` compiles `src/convolution.cc` once, and the same functions
 call oneDNN, which uses all cores: leave JAX its one CPU device. The environment
 variable JAXHDR_CONV chooses: `auto`, `onednn` (an error where it cannot be), `xla`.
 """

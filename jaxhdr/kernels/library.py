@@ -26,7 +26,7 @@ from jaxhdr.errors import UserError
 VARIABLE = "JAXHDR_CONV"
 CHOICES = ("auto", "onednn", "xla")
 
-_SOURCE = pathlib.Path(__file__).parent / "convolution.cc"
+_SOURCE = pathlib.Path(__file__).parent / "src" / "convolution.cc"
 _HANDLERS = (
     *("forward", "backward_input", "backward_kernel"),
     *("dense_forward", "dense_backward"),

@@ -10,8 +10,8 @@ the metric's window): leave it out of means and say how many are left.
 from jaxhdr.metrics.color_video_vdp import color_video_vdp
 from jaxhdr.metrics.comparison import compare
 from jaxhdr.metrics.display import Display
-from jaxhdr.metrics.hdrvdp2 import hdr_vdp2
-from jaxhdr.metrics.hdrvdp3 import hdr_vdp3
+from jaxhdr.metrics.hdr_vdp.v2 import hdr_vdp2
+from jaxhdr.metrics.hdr_vdp.v3 import hdr_vdp3
 from jaxhdr.metrics.itp import delta_e_itp
 from jaxhdr.metrics.pixelwise import (
     STOPS_FLOOR,
@@ -21,7 +21,7 @@ from jaxhdr.metrics.pixelwise import (
     mu_law_psnr,
     psnr,
 )
-from jaxhdr.metrics.protocols import ALIGNMENTS, Protocol
+from jaxhdr.metrics.protocols import Protocol
 from jaxhdr.metrics.pu21 import pu21_code, pu21_psnr, pu21_ssim
 from jaxhdr.metrics.ssim import (
     linear_ssim,
@@ -32,6 +32,7 @@ from jaxhdr.metrics.ssim import (
 )
 from jaxhdr.metrics.table import METRICS, NEEDING_PACKAGES, Metric, select
 from jaxhdr.metrics.tone_mapped import tone_mapped_psnr, tone_mapped_ssim
+from jaxhdr.options import ALIGNMENTS
 
 __all__ = [
     "ALIGNMENTS",

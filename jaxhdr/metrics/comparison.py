@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jaxhdr import camera
 from jaxhdr.errors import UserError
+from jaxhdr.imaging import camera
 from jaxhdr.metrics.protocols import Protocol
 from jaxhdr.metrics.table import METRICS, select
 

@@ -5,6 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxhdr import options
 from jaxhdr.errors import UserError
 
 
@@ -19,10 +20,10 @@ class Display:
       pixels_per_degree: of the visual angle of the viewer.
     """
 
-    white: float = 200.0
-    peak: float = 10_000.0
-    black: float = 0.005
-    pixels_per_degree: float = 30.0
+    white: float = options.WHITE_NITS
+    peak: float = options.PEAK_NITS
+    black: float = options.BLACK_NITS
+    pixels_per_degree: float = options.PIXELS_PER_DEGREE
 
     def __post_init__(self):
         if not 0 < self.black < self.peak:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxhdr import color
+from jaxhdr.imaging import color
 
 __all__ = ["delta_e_itp"]
 

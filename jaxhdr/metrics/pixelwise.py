@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxhdr import color
+from jaxhdr.imaging import color
 
 __all__ = [
     "STOPS_FLOOR",

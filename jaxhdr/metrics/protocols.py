@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from jaxhdr import color
 from jaxhdr.errors import UserError
+from jaxhdr.imaging import color
 from jaxhdr.metrics.display import Display
+from jaxhdr.options import ALIGNMENTS
 
-__all__ = ["ALIGNMENTS", "Protocol", "aligned", "correct_response"]
+__all__ = ["Protocol", "aligned", "correct_response"]
 
 Image = Float[np.ndarray, "h w 3"]
-
-ALIGNMENTS = ("none", "median", "mean_half", "paper_range")
 
 _DARKEST = 0.005  # cd/m^2
 # The authors' scale of u', v', so that both are about as large as the codes.

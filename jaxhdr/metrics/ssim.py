@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxhdr import color
+from jaxhdr.imaging import color
 from jaxhdr.metrics.pixelwise import max_one, mu_law_codes
 
 __all__ = [

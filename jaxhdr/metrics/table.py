@@ -10,8 +10,8 @@ from jaxtyping import Array, Bool, Float
 from jaxhdr.errors import UserError
 from jaxhdr.metrics.color_video_vdp import check_installed, color_video_vdp
 from jaxhdr.metrics.display import Display
-from jaxhdr.metrics.hdrvdp2 import hdr_vdp2
-from jaxhdr.metrics.hdrvdp3 import hdr_vdp3
+from jaxhdr.metrics.hdr_vdp.v2 import hdr_vdp2
+from jaxhdr.metrics.hdr_vdp.v3 import hdr_vdp3
 from jaxhdr.metrics.itp import delta_e_itp
 from jaxhdr.metrics.pixelwise import linear_psnr, log2_rmse, mu_law_psnr
 from jaxhdr.metrics.pu21 import pu21_psnr, pu21_ssim

@@ -12,11 +12,11 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxhdr import color
+from jaxhdr.imaging import color
+from jaxhdr.imaging.tone_mapping import OPERATORS
 from jaxhdr.metrics import pairs
 from jaxhdr.metrics.pixelwise import psnr
 from jaxhdr.metrics.ssim import structural_similarity
-from jaxhdr.tone_mapping import OPERATORS
 
 __all__ = ["tone_mapped_psnr", "tone_mapped_ssim"]
 

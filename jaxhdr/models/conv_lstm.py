@@ -14,9 +14,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import color, kernels
+from jaxhdr import kernels
 from jaxhdr.errors import UserError
-from jaxhdr.models.convolution import Convolution, Weights, check_dtype
+from jaxhdr.imaging import color
+from jaxhdr.models.layers import Convolution, Weights, check_dtype
 
 ENCODER_WIDTHS = (64, 6)  # section 2.2: Conv(3, 64, 6), Conv(3, 6, 64)
 # Section 2.2: (kernel size, width) of the decoder before its deconvolution.

@@ -18,10 +18,11 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import color, kernels
+from jaxhdr import kernels
 from jaxhdr.errors import UserError
-from jaxhdr.models import noise, response
-from jaxhdr.models.convolution import Convolution, Weights, check_dtype
+from jaxhdr.imaging import color, noise
+from jaxhdr.models import response
+from jaxhdr.models.layers import Convolution, Weights, check_dtype
 
 FEATURES = kernels.FEATURES
 _DENSE_BLOCKS = 3  # section II-C

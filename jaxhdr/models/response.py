@@ -19,8 +19,8 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import color
 from jaxhdr.errors import UserError
+from jaxhdr.imaging import color
 
 Stretch = Float[Array, "b segments"]
 

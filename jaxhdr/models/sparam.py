@@ -16,10 +16,10 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import regions, scurve
 from jaxhdr.errors import UserError
-from jaxhdr.models import noise, response
-from jaxhdr.models.convolution import Convolution, max_pool
+from jaxhdr.imaging import noise, regions, scurve
+from jaxhdr.models import response
+from jaxhdr.models.layers import Convolution, max_pool
 from jaxhdr.models.vgg import VGG16
 
 SIDE = 256  # section 2.1

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr import color, regions
-from jaxhdr.models import conv_lstm, noise, sparam
+from jaxhdr.imaging import color, noise, regions
+from jaxhdr.models import conv_lstm, sparam
 from jaxhdr.models.sparam import Context, SParam
 
 # Pixels to each side that the decoder sees: half of each kernel.

@@ -15,7 +15,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxhdr.errors import UserError
-from jaxhdr.models.convolution import Convolution, max_pool
+from jaxhdr.models.layers import Convolution, max_pool
 
 Params = Mapping[str, Mapping[str, Float[Array | np.ndarray, "..."]]]
 Features = Float[Array, "b _ _ _"]

@@ -1,0 +1,1 @@
+"""What the builders share: reading sources, splits, records, shards, building."""

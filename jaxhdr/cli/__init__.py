@@ -1,0 +1,1 @@
+"""The `jaxhdr` command and its subcommands."""

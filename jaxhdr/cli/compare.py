@@ -1,0 +1,130 @@
+"""`jaxhdr compare`: how far an HDR image is from another one."""
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from jaxhdr.cli.arguments import Parser
+from jaxhdr.options import (
+    ALIGNMENTS,
+    BLACK_NITS,
+    PEAK_NITS,
+    PIXELS_PER_DEGREE,
+    WHITE_NITS,
+)
+
+if TYPE_CHECKING:
+    from jaxhdr import metrics
+
+NAME: Final = "compare"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Returns the exit status of the subcommand.
+
+    Raises:
+      UserError: the command line is wrong, a file cannot be read, or the images cannot
+        be compared.
+    """
+    options = _parser().parse_args(arguments)
+
+    from jaxhdr import image_io, metrics
+
+    protocol = metrics.Protocol(
+        alignment=options.alignment,
+        response_correction=options.response_correction,
+        display=metrics.Display(
+            white=options.white,
+            peak=options.peak,
+            black=options.black,
+            pixels_per_degree=options.pixels_per_degree,
+        ),
+    )
+    test, reference = (image_io.read_hdr(x) for x in (options.test, options.reference))
+    photograph = options.photograph and image_io.read_encoded(options.photograph)
+    scores = metrics.compare(
+        test,
+        reference,
+        encoded=photograph,
+        names=options.metrics,
+        protocol=protocol,
+    )
+    text = _as_json(scores, protocol) if options.json else _table(scores, protocol)
+    sys.stdout.write(text + "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog=f"jaxhdr {NAME}",
+        description="Scores an HDR image against the truth. Negative, infinite and NaN "
+        "radiance is refused.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("test", metavar="ESTIMATE", help="an HDR image")
+    parser.add_argument("reference", metavar="TRUTH", help="an HDR image of its size")
+    parser.add_argument(
+        "--photograph",
+        metavar="PHOTO",
+        help="what the estimate was made of, for scores of clipped pixels",
+    )
+    parser.add_argument(
+        "--alignment",
+        choices=ALIGNMENTS,
+        default=ALIGNMENTS[0],
+        help="of the estimate to the truth (default: none)",
+    )
+    parser.add_argument(
+        "--response-correction",
+        action="store_true",
+        help="bring the estimate nearest to the truth by a smooth curve before (Hanji "
+        "et al. 2022)",
+    )
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        metavar="NAME",
+        help="which scores (default: all, but cvvdp_jod)",
+    )
+    for name, default, meaning in (
+        ("white", WHITE_NITS, "cd/m^2 of radiance 1.0"),
+        ("peak", PEAK_NITS, "cd/m^2 of the brightest pixel the display shows"),
+        ("black", BLACK_NITS, "cd/m^2 of the darkest"),
+        ("pixels-per-degree", PIXELS_PER_DEGREE, "of the viewer's visual angle"),
+    ):
+        parser.add_argument(
+            f"--{name}",
+            type=float,
+            default=default,
+            metavar="NUMBER",
+            help=f"{meaning} (default: {default:g})",
+        )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _table(scores: Mapping[str, float], protocol: "metrics.Protocol") -> str:
+    from jaxhdr.metrics import select
+
+    width = max(len(name) for name in scores)
+    lines = []
+    for metric, score in zip(select(scores), scores.values(), strict=True):
+        number = "absent" if math.isnan(score) else f"{score:.4f}"
+        better = "higher" if metric.higher_is_better else "lower"
+        lines.append(
+            f"{metric.name:{width}}  {number:>12} {metric.unit:5}  {better} is better"
+        )
+    described = "; ".join(
+        f"{key} {json.dumps(value)}" for key, value in protocol.describe().items()
+    )
+    return "\n".join([*lines, "", f"protocol: {described}"])
+
+
+def _as_json(scores: Mapping[str, float], protocol: "metrics.Protocol") -> str:
+    from jaxhdr.evaluation.reports import json_number
+
+    numbers = {name: json_number(score) for name, score in scores.items()}
+    return json.dumps({"protocol": protocol.describe(), "scores": numbers}, indent=2)

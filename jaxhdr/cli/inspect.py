@@ -1,0 +1,106 @@
+"""`jaxhdr inspect`: one sheet that shows what a model saw and did."""
+
+import argparse
+import importlib.util
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from jaxhdr.cli.arguments import Parser, add_model, open_reconstructor, stops, text_of
+from jaxhdr.cli.plan import plan_sheet
+from jaxhdr.errors import UserError
+from jaxhdr.options import SHEET_SUFFIXES
+
+NAME: Final = "inspect"
+
+_MOST_STOPS: Final = 6
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Returns the exit status of the subcommand.
+
+    Raises:
+      UserError: the command line is wrong, matplotlib is missing, or a file cannot be
+        read or written.
+    """
+    options = _parser().parse_args(arguments)
+    output = plan_sheet(options.input, options.output, truth=options.truth)
+    if options.stops is not None and len(options.stops) > _MOST_STOPS:
+        raise UserError(
+            f"--stops names {len(options.stops)} exposures; a sheet has room for "
+            f"{_MOST_STOPS}"
+        )
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError(
+            f"jaxhdr {NAME} needs matplotlib, which is not installed; run `pip install "
+            "'jaxhdr[inspect]'`"
+        )
+    try:
+        _inspect(options, output)
+    except MemoryError:
+        raise UserError(f"not enough memory for {options.input}") from None
+    if not options.quiet:
+        sys.stderr.write(f"{options.input} -> {output}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog=f"jaxhdr {NAME}",
+        description="Draws what a model saw in a photograph and what it did: region "
+        "maps and S-curve (sparam, sparam_lstm), radiance over encoded value, the "
+        "estimates at several exposures, and what each changed.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("input", metavar="PHOTO", help="a photograph")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="SHEET",
+        help=f"a file of type {', '.join(SHEET_SUFFIXES)}; replaced if it exists",
+    )
+    parser.add_argument(
+        "--truth",
+        metavar="HDR",
+        help="HDR image of the same pixels, of any scale, to compare with",
+    )
+    parser.add_argument(
+        "--stops",
+        nargs="+",
+        type=stops,
+        metavar="EV",
+        help="exposures of the estimates (default: 0 -2 -4)",
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--quiet", action="store_true", help="report nothing but errors"
+    )
+    return parser
+
+
+def _inspect(options: argparse.Namespace, output: pathlib.Path) -> None:
+    from jaxhdr import image_io
+    from jaxhdr.pictures import inspection, previews, sheet
+
+    # Both files first: the model takes much longer.
+    encoded = image_io.read_encoded(options.input)
+    truth = None
+    if options.truth is not None:
+        truth = image_io.read_hdr(options.truth)
+        inspection.check_truth(truth, encoded)
+    reconstructor = open_reconstructor(options)
+    details = reconstructor.details(encoded)
+    aligned = reconstructor.alignment
+    sheet.write_sheet(
+        output,
+        inspection.inspect(details, truth=truth),
+        stops=options.stops or previews.SHEET_STOPS,
+        title=text_of(options.input),
+        notes=[
+            f"model: {reconstructor.label}, computed in {reconstructor.precision}, "
+            f"response: {reconstructor.response}",
+            *([f"alignment: {aligned}"] if aligned else []),
+        ],
+    )

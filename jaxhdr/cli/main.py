@@ -1,0 +1,184 @@
+"""The `jaxhdr` command.
+
+Exit status: 0, all went well; 2, at least one input failed or the command line is
+wrong; 130, interrupted. JAX is imported only when there is work for it.
+"""
+
+import argparse
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from jaxhdr._version import __version__
+from jaxhdr.cli import compare, convert, data, inspect
+from jaxhdr.cli.arguments import Parser, add_model, open_reconstructor, stops, text_of
+from jaxhdr.cli.plan import FORMATS, Job, plan
+from jaxhdr.errors import UserError
+
+_FAILED: Final = 2
+_INTERRUPTED: Final = 130
+
+_PREVIEW_SIDE: Final = 2048
+
+_COMMANDS: Final = {
+    compare.NAME: compare.run,
+    convert.NAME: convert.run,
+    data.NAME: data.run,
+    inspect.NAME: inspect.run,
+}
+_EPILOG: Final = f"""\
+examples:
+  jaxhdr photo.jpg -o photo.exr
+  jaxhdr *.jpg -o folder/ --format hdr --no-preview
+  jaxhdr photo.jpg -o photo.exr --stops 0 -2 -4
+  jaxhdr {inspect.NAME} photo.jpg -o sheet.png
+  jaxhdr {compare.NAME} estimate.exr truth.exr
+  jaxhdr {convert.NAME} WORKDIR -o mine.safetensors
+
+what a model saw and did: jaxhdr {inspect.NAME} --help
+how good an estimate is: jaxhdr {compare.NAME} --help
+weights of your own: jaxhdr {convert.NAME} --help
+a prepared data set: jaxhdr {data.NAME} --help
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status of the command, run on `sys.argv` by default."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with _warnings_on_stderr():
+            if arguments and arguments[0] in _COMMANDS:
+                return _COMMANDS[arguments[0]](arguments[1:])
+            return _reconstruct(_parser().parse_args(arguments))
+    except UserError as error:
+        _say_error(error)
+        return _FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("jaxhdr: interrupted\n")
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="jaxhdr",
+        description="Turns photographs into linear HDR images. "
+        "In the output 1.0 is the radiance that just clips the photograph.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("inputs", nargs="+", metavar="PHOTO", help="photographs")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="PATH",
+        help="a file, or an existing folder; files of the same name are replaced",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="of files in a folder (default: exr)",
+    )
+    parser.add_argument(
+        "--float", action="store_true", help="32-bit EXR (default: 16-bit)"
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--preview",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write NAME.preview.png beside each output (default: yes), at most "
+        f"{_PREVIEW_SIDE} pixels wide or high",
+    )
+    parser.add_argument(
+        "--stops",
+        nargs="+",
+        type=stops,
+        metavar="EV",
+        help="preview these exposures side by side instead of a tone-mapped picture",
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="report nothing but errors"
+    )
+    parser.add_argument("--version", action="version", version=f"jaxhdr {__version__}")
+    return parser
+
+
+def _reconstruct(options: argparse.Namespace) -> int:
+    if options.stops and not options.preview:
+        raise UserError("--stops is for the preview; leave out --no-preview")
+    jobs = plan(
+        options.inputs,
+        options.output,
+        file_format=options.format,
+        preview=options.preview,
+    )
+    if options.float and jobs[0].output.suffix.lower() != ".exr":
+        raise UserError("--float is for .exr; other formats have one precision each")
+
+    reconstructor = open_reconstructor(options)
+    failed = []
+    for job in jobs:
+        try:
+            _process(job, options, reconstructor)
+        except UserError as error:
+            _say_error(error)
+            failed.append(job.source)
+        except MemoryError:
+            _say_error(f"not enough memory for {job.source}")
+            failed.append(job.source)
+        else:
+            if not options.quiet:
+                sys.stderr.write(f"{job.source} -> {job.output}\n")
+    if failed and len(jobs) > 1:
+        _say_error(
+            f"{len(failed)} of {len(jobs)} failed: {', '.join(map(str, failed))}"
+        )
+    return _FAILED if failed else 0
+
+
+def _process(job: Job, options: argparse.Namespace, reconstructor) -> None:
+    from jaxhdr import image_io
+    from jaxhdr.pictures import previews
+
+    hdr = reconstructor(job.source)
+    metadata = {
+        "scale": reconstructor.scale,
+        "model": reconstructor.label,
+        "precision": reconstructor.precision,
+        "response": reconstructor.response,
+        "software": f"jaxhdr {__version__}",
+        "source": text_of(job.source),
+    }
+    if reconstructor.alignment:
+        metadata["alignment"] = reconstructor.alignment
+    image_io.write_hdr(job.output, hdr, half=not options.float, metadata=metadata)
+    if job.preview is not None:
+        small = previews.shrink(hdr, _PREVIEW_SIDE)
+        picture = (
+            previews.exposure_strip(small, options.stops)
+            if options.stops
+            else previews.tone_map(small)
+        )
+        image_io.write_png(job.preview, picture)
+
+
+def _say_error(error: object) -> None:
+    sentence = " ".join(str(error).split())
+    sys.stderr.write(f"jaxhdr: error: {sentence}\n")
+
+
+@contextlib.contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """Shows what the library logs, such as a colour profile that it ignored."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("jaxhdr: warning: %(message)s"))
+    logger = logging.getLogger("jaxhdr")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

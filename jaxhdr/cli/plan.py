@@ -1,0 +1,134 @@
+"""Which files the command reads and writes; all mistakes in it are found before work.
+
+Imports no libraries: `jaxhdr --help` needs it.
+"""
+
+import collections
+import os
+import pathlib
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+from jaxhdr.errors import UserError
+from jaxhdr.options import HDR_SUFFIXES, SHEET_SUFFIXES
+
+FORMATS: Final = tuple(suffix.removeprefix(".") for suffix in HDR_SUFFIXES)
+"""Names of the formats that `jaxhdr` writes radiance in."""
+
+
+class Job(NamedTuple):
+    """One photograph and what becomes of it."""
+
+    source: pathlib.Path
+    output: pathlib.Path
+    preview: pathlib.Path | None
+
+
+def plan(
+    inputs: Sequence[str],
+    output: str,
+    *,
+    file_format: str | None = None,
+    preview: bool = True,
+) -> list[Job]:
+    """Returns one job per input.
+
+    Args:
+      inputs: photographs; they need not exist.
+      output: an existing folder, or a file if there is one input.
+      file_format: one of `FORMATS`, for a folder; default "exr".
+      preview: plan a preview too.
+
+    Raises:
+      UserError: an output cannot be written, has an unknown suffix, is an input, or is
+        the output of two inputs.
+    """
+    sources = [pathlib.Path(name) for name in inputs]
+    if _is_folder(output) or len(sources) > 1:
+        suffix = file_format or FORMATS[0]
+        folder = pathlib.Path(output)
+        outputs = [folder / f"{source.stem}.{suffix}" for source in sources]
+    else:
+        outputs = [pathlib.Path(output)]
+        _check_suffix(outputs[0], file_format)
+    _check_folder(outputs[0].parent)
+    jobs = [
+        Job(source, target, _preview_path(target) if preview else None)
+        for source, target in zip(sources, outputs, strict=True)
+    ]
+    _check_collisions(jobs)
+    return jobs
+
+
+def plan_sheet(photo: str, output: str, *, truth: str | None = None) -> pathlib.Path:
+    """Returns the file of a sheet.
+
+    Args:
+      photo: the photograph; it need not exist.
+      output: the file.
+      truth: another input; it need not exist.
+
+    Raises:
+      UserError: the output cannot be written, has an unknown suffix, or is an input.
+    """
+    target = pathlib.Path(output)
+    if _is_folder(output):
+        raise UserError(f"cannot write {output}: it is a folder; name a file")
+    if target.suffix.lower() not in SHEET_SUFFIXES:
+        raise UserError(
+            f"cannot write {output}: its suffix is {target.suffix!r}; expected one of "
+            f"{', '.join(SHEET_SUFFIXES)}"
+        )
+    _check_folder(target.parent)
+    _check_target(target, {os.path.realpath(p) for p in (photo, truth) if p})
+    return target
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) or path.endswith(("/", os.sep))
+
+
+def _preview_path(output: pathlib.Path) -> pathlib.Path:
+    return output.with_name(f"{output.stem}.preview.png")
+
+
+def _check_suffix(output: pathlib.Path, file_format: str | None) -> None:
+    suffix = output.suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        raise UserError(
+            f"cannot write {output}: its suffix is {output.suffix!r}; expected one of "
+            f"{', '.join(FORMATS)}, or an existing folder"
+        )
+    if file_format not in (None, suffix):
+        raise UserError(f"--format {file_format} contradicts the name {output}")
+
+
+def _check_folder(folder: pathlib.Path) -> None:
+    if not os.path.exists(folder):
+        raise UserError(f"the output folder {folder} does not exist; create it first")
+    if not os.path.isdir(folder):
+        raise UserError(f"{folder} is a file; expected a folder for the output")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"the folder {folder} is not writable; choose another one")
+
+
+def _check_collisions(jobs: Sequence[Job]) -> None:
+    sources = {os.path.realpath(job.source) for job in jobs}
+    by_output = collections.defaultdict(list)
+    for job in jobs:
+        by_output[job.output].append(job.source)
+        for target in filter(None, (job.output, job.preview)):
+            _check_target(target, sources)
+    for target, clashing in by_output.items():
+        if len(clashing) > 1:
+            names = " and ".join(map(str, clashing))
+            raise UserError(
+                f"{names} would both become {target}; convert them one by one"
+            )
+
+
+def _check_target(target: pathlib.Path, sources: Collection[str]) -> None:
+    if os.path.isdir(target):
+        raise UserError(f"cannot write {target}: it is a folder")
+    if os.path.realpath(target) in sources:
+        raise UserError(f"{target} is an input; it will not be overwritten")

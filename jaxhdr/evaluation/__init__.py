@@ -1,0 +1,1 @@
+"""Scores of methods on images whose radiance is known, and their report."""

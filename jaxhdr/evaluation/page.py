@@ -1,0 +1,102 @@
+"""The report as one self-contained web page, which loads nothing from anywhere.
+
+`page.html` is the page without its contents: they are put into it as JSON, and
+its script draws them. Pictures are WebP inside the page, read from an iterator one
+image at a time, so that a report of many images needs no memory.
+"""
+
+import importlib.resources
+import json
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from jaxhdr.atomic import atomic_path
+from jaxhdr.evaluation.reports import (
+    Report,
+    json_number,
+    mean_scores,
+    precision,
+    summary,
+)
+from jaxhdr.pictures.previews import SHEET_STOPS
+
+_REPORT, _PICTURES = "/*REPORT*/", "<!--PICTURES-->"
+
+
+def write_page(
+    path: str | os.PathLike,
+    report: Report,
+    *,
+    title: str,
+    pictures: Iterable[Mapping[str, Any]] = (),
+    curves: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the page, whole or not at all.
+
+    Args:
+        path: of the file, replaced if it exists.
+        report: what it shows; the first method of the rows is the baseline.
+        title: plain text.
+        pictures: of each image, in the order of the rows, as `thumbnails.pictures`
+            makes them; none to leave them out.
+        curves: `scores`, [metric][method] lists of (step, score) during training, and
+            `steps_per_epoch`, None if it is not known.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    page = importlib.resources.files("jaxhdr.evaluation").joinpath("page.html")
+    before, rest = page.read_text(encoding="utf-8").split(_REPORT)
+    between, after = rest.split(_PICTURES)
+    contents = _contents(report, title=title, curves=curves)
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(before + _embedded(contents) + between)
+        for index, of_image in enumerate(pictures):
+            opening = f'<script type="application/json" id="pictures-{index}">'
+            file.write(f"{opening}{_embedded(of_image)}</script>\n")
+        file.write(after)
+
+
+def _embedded(value: Any) -> str:
+    """Returns JSON that cannot end the script element it is written into."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _contents(
+    report: Report, *, title: str, curves: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    names = [metric.name for metric in report.metrics]
+    means = mean_scores(report.rows)
+    images: dict[str, dict[str, Any]] = {}
+    for row in report.rows:
+        facts = {key: row[key] for key in ("scene", "clipped_share")}
+        image = images.setdefault(str(row["image"]), {"name": row["image"], **facts})
+        scores = [_short(float(row[name])) for name in names]
+        image.setdefault("scores", []).append(scores)
+    return {
+        "title": title,
+        "summary": summary(report),
+        "protocol": dict(report.protocol),
+        "metrics": [
+            {
+                "name": metric.name,
+                "unit": metric.unit,
+                "higher_is_better": metric.higher_is_better,
+                "reference": metric.reference,
+                "decimals": precision(metric),
+            }
+            for metric in report.metrics
+        ],
+        "methods": list(means),
+        "means": [[_short(of[name]) for name in names] for of in means.values()],
+        "images": list(images.values()),
+        "exposures": [f"{stops:+g}" if stops else "0" for stops in SHEET_STOPS],
+        "curves": curves,
+    }
+
+
+def _short(value: float) -> float | str | None:
+    """Returns a number with the digits that a page can show."""
+    return json_number(float(f"{value:.7g}"))

@@ -1,0 +1,280 @@
+"""A virtual camera: linear radiance in, the photograph of it out, for training pairs.
+
+Everything runs on the device inside the training step and is a pure function of a
+random key. `hdr` comes in any unit and leaves in scale `ldr_white`, where 1.0 is the
+radiance that just clips the photograph; `encoded` is display-encoded in [0, 1] and
+lies on the 8-bit grid. The order is that of a camera: exposure, noise, clipping,
+response, JPEG, 8 bits.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from jaxhdr.errors import UserError
+from jaxhdr.imaging import color, jpeg
+
+# Fractions of an image's pixels for which records keep the radiance they exceed, so
+# that a patch can be exposed as the whole image it was cut from would be.
+CLIPPED_FRACTIONS = (
+    *(0.0, 0.001, 0.003, 0.01, 0.02),
+    *(0.05, 0.1, 0.15, 0.2, 0.3, 0.5),
+)
+
+# A pixel is clipped if a channel has one of the two largest 8-bit codes: JPEG moves a
+# clipped 255 by a code or so.
+_CLIPPED_CODE = 254 / 255
+
+# From white to the brightest pixel. The sun's disc (1.6e9 cd/m^2) is 16 stops above a
+# white surface that it lights (100,000 lx / pi), so this binds only where nearly all
+# of an image is black, and the level that a fraction exceeds may be zero.
+_LARGEST_RANGE_STOPS = 32
+
+# White of a black image. Six stops above float32's least normal number: `exp2` of a
+# logarithm rounds, and what falls below that number is flushed to 0.
+_DARKEST_WHITE = 2.0**-120
+
+
+class Pair(NamedTuple):
+    """A photograph and the radiance it was taken of, in scale `ldr_white`."""
+
+    encoded: Float[Array, "b h w 3"]
+    hdr: Float[Array, "b h w 3"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Camera:
+    """What is drawn at random for each image.
+
+    Attributes:
+      clipped_fraction: range of the share of pixels that clip, drawn uniformly.
+      unclipped_share: share of images that are exposed so that nothing clips, whatever
+        `clipped_fraction` is.
+      curve_shares: shares of the response families (sRGB, sigmoid, gamma).
+      sigmoid_exponent: mean and standard deviation of n in (1 + s) x^n / (x^n + s);
+        0.9 and 0.1 are those of HDRCNN (Eilertsen et al. 2017, section 5.1).
+      sigmoid_offset: mean and standard deviation of s; HDRCNN's 0.6 and 0.1.
+      gamma: range of g in x^(1 / g), drawn uniformly.
+      color_cast: standard deviation, in stops, of each channel's gain, as of a light of
+        another colour: photograph and radiance have it alike.
+      read_noise: largest standard deviation of the constant noise, in units of
+        white; drawn uniformly from 0.
+      shot_noise: largest standard deviation of the noise at white that grows as the
+        square root of radiance; drawn uniformly from 0.
+      jpeg_share: share of images that are compressed.
+      jpeg_quality: range of the quality (libjpeg's 1 to 100), drawn uniformly.
+    """
+
+    clipped_fraction: tuple[float, float] = (0.0, 0.15)
+    unclipped_share: float = 0.0
+    curve_shares: tuple[float, float, float] = (0.35, 0.45, 0.2)
+    sigmoid_exponent: tuple[float, float] = (0.9, 0.1)
+    sigmoid_offset: tuple[float, float] = (0.6, 0.1)
+    gamma: tuple[float, float] = (1.8, 2.4)
+    color_cast: float = 0.0
+    read_noise: float = 0.002
+    shot_noise: float = 0.008
+    jpeg_share: float = 0.5
+    jpeg_quality: tuple[float, float] = (60.0, 98.0)
+
+
+def create_camera(**fields: Any) -> Camera:
+    """Returns the camera with these attributes, lists taken as ranges.
+
+    Raises:
+      UserError: an attribute is not known.
+    """
+    known = {field.name for field in dataclasses.fields(Camera)}
+    if unknown := sorted(set(fields) - known):
+        raise UserError(f"camera has no option {unknown}; available: {sorted(known)}")
+    as_tuples: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in fields.items()
+    }
+    return Camera(**as_tuples)
+
+
+def clipping_levels(
+    hdr: Float[np.ndarray, "h w 3"],
+) -> Float[np.ndarray, " fractions"]:
+    """Returns the radiance that each of `CLIPPED_FRACTIONS` of the pixels exceeds.
+
+    A pixel counts by its brightest channel: that one clips first.
+    """
+    brightest = hdr.max(axis=-1)
+    quantiles = 1 - np.asarray(CLIPPED_FRACTIONS)
+    return np.quantile(brightest, quantiles).astype(np.float32)
+
+
+def is_clipped(encoded: Float[Array, "*batch h w 3"]) -> Array:
+    """Returns a boolean mask (*batch, h, w, 1): pixels with a clipped channel."""
+    return encoded.max(axis=-1, keepdims=True) >= _CLIPPED_CODE
+
+
+def simulate(
+    key: Key[Array, ""],
+    hdr: Float[Array, "b h w 3"],
+    clipping_levels: Float[Array, "b fractions"],
+    *,
+    camera: Camera,
+    curves: Float[Array, "curves samples"] | None = None,
+) -> Pair:
+    """Returns photographs of `hdr`, each by its own random camera.
+
+    Args:
+      key: all randomness comes from it.
+      hdr: radiance in any unit; may be patches of larger images.
+      clipping_levels: of the whole images, from `clipping_levels`, same unit.
+      camera: what is drawn at random.
+      curves: measured responses from `read_curves`.
+    """
+    keys = jax.random.split(key, hdr.shape[0])
+    photograph = jax.vmap(lambda *x: _photograph(*x, camera=camera, curves=curves))
+    return Pair(*photograph(keys, hdr, clipping_levels))
+
+
+def _photograph(key, hdr, levels, *, camera, curves):
+    exposure, noise, response, compression = jax.random.split(key, 4)
+    fraction = jax.random.uniform(
+        exposure,
+        minval=camera.clipped_fraction[0],
+        maxval=camera.clipped_fraction[1],
+    )
+    if camera.unclipped_share:
+        share_key = jax.random.fold_in(key, 5)
+        is_unclipped = jax.random.uniform(share_key) < camera.unclipped_share
+        fraction = jnp.where(is_unclipped, 0.0, fraction)
+    hdr = hdr / white_level(levels, fraction)
+    if camera.color_cast:
+        cast_key = jax.random.fold_in(key, 4)
+        stops = camera.color_cast * jax.random.truncated_normal(cast_key, -2, 2, (3,))
+        hdr = hdr * jnp.exp2(stops - stops.max())[None, None]
+    exposed = jnp.clip(add_noise(noise, hdr, camera=camera), 0.0, 1.0)
+    encoded = respond(response, exposed, camera=camera, curves=curves)
+    encoded = _quantise(_maybe_jpeg(compression, _quantise(encoded), camera=camera))
+    return encoded, hdr
+
+
+def white_level(
+    levels: Float[Array, " fractions"], fraction: Float[Array, ""]
+) -> Float[Array, ""]:
+    """Returns the radiance that `fraction` of the image's pixels exceed.
+
+    Between the recorded fractions the logarithm is interpolated. Never zero, and never
+    so far under the brightest pixel that its radiance in units of white overflows.
+    """
+    floor = levels[0] * 2.0**-_LARGEST_RANGE_STOPS
+    floor = jnp.maximum(floor, _DARKEST_WHITE)
+    stops = jnp.log2(jnp.maximum(levels, floor))
+    return jnp.exp2(jnp.interp(fraction, jnp.asarray(CLIPPED_FRACTIONS), stops))
+
+
+def add_noise(
+    key: Key[Array, ""], hdr: Float[Array, "h w 3"], *, camera: Camera
+) -> Float[Array, "h w 3"]:
+    """Returns `hdr` with read noise and shot noise of random strength."""
+    read_key, shot_key, normal_key = jax.random.split(key, 3)
+    read = jax.random.uniform(read_key, maxval=camera.read_noise)
+    shot = jax.random.uniform(shot_key, maxval=camera.shot_noise)
+    deviation = jnp.sqrt(read**2 + shot**2 * jnp.maximum(hdr, 0.0))
+    return hdr + deviation * jax.random.normal(normal_key, hdr.shape)
+
+
+def respond(
+    key: Key[Array, ""],
+    exposed: Float[Array, "h w 3"],
+    *,
+    camera: Camera,
+    curves: Float[Array, "curves samples"] | None = None,
+) -> Float[Array, "h w 3"]:
+    """Returns `exposed` in [0, 1] through a random response onto [0, 1]."""
+    family_key, *keys = jax.random.split(key, 4)
+    shares = jnp.asarray(camera.curve_shares) / sum(camera.curve_shares)
+    family = jax.random.choice(family_key, 3, p=shares)
+    middle = _sigmoid if curves is None else _measured
+    return jax.lax.switch(
+        family,
+        (
+            lambda x: color.srgb_encode(x),
+            lambda x: middle(keys[0], keys[1], x, camera, curves),
+            lambda x: _gamma(keys[2], x, camera),
+        ),
+        exposed,
+    )
+
+
+def _sigmoid(exponent_key, offset_key, x, camera, _curves):
+    mean, deviation = camera.sigmoid_exponent
+    n = mean + deviation * jax.random.truncated_normal(exponent_key, -3.0, 3.0)
+    mean, deviation = camera.sigmoid_offset
+    s = mean + deviation * jax.random.truncated_normal(offset_key, -3.0, 3.0)
+    power = x**n
+    return (1 + s) * power / (power + s)
+
+
+def _measured(curve_key, _key, x, _camera, curves):
+    curve = curves[jax.random.randint(curve_key, (), 0, curves.shape[0])]
+    return jnp.interp(x, jnp.linspace(0.0, 1.0, curve.shape[0]), curve)
+
+
+def _gamma(key, x, camera):
+    low, high = camera.gamma
+    return x ** (1 / jax.random.uniform(key, minval=low, maxval=high))
+
+
+def _quantise(encoded):
+    return jnp.round(encoded * 255) / 255
+
+
+def _maybe_jpeg(key, encoded, *, camera):
+    share_key, quality_key = jax.random.split(key)
+    low, high = camera.jpeg_quality
+    quality = jax.random.uniform(quality_key, minval=low, maxval=high)
+    compressed = jpeg.degrade(encoded, quality)
+    chosen = jax.random.uniform(share_key) < camera.jpeg_share
+    return jnp.where(chosen, compressed, encoded)
+
+
+def read_curves(path: str, *, samples: int = 1024) -> Float[np.ndarray, "n samples"]:
+    """Returns measured responses, resampled at equal steps of radiance.
+
+    Reads the text format of the DoRF database (Grossberg and Nayar 2003): per curve
+    a name, a type, `I =` and the radiances on the next line, `B =` and the responses
+    on the next, both in [0, 1].
+
+    Raises:
+      UserError: the file cannot be read or holds no complete curve.
+    """
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            pairs = _curves([line.strip() for line in file])
+    except OSError as error:
+        raise UserError(f"cannot read the curves file {path}: {error}") from error
+    except ValueError as error:
+        raise UserError(
+            f"{path} holds no response curves: {error}. Expected the DoRF text "
+            "format, `I =` and `B =` lines each followed by a line of numbers"
+        ) from error
+    grid = np.linspace(0, 1, samples)
+    return np.stack([np.interp(grid, x, y) for x, y in pairs]).astype(np.float32)
+
+
+def _curves(lines: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Returns (radiances, responses) for each curve; ValueError where one is wrong."""
+    starts = [i for i, line in enumerate(lines) if line in ("I =", "B =")]
+    if not starts or [lines[i] for i in starts] != ["I =", "B ="] * (len(starts) // 2):
+        raise ValueError("`I =` and `B =` do not alternate")
+    rows = [np.array(" ".join(lines[i + 1 : i + 2]).split(), float) for i in starts]
+    pairs = list(zip(rows[::2], rows[1::2], strict=True))
+    for radiance, response in pairs:
+        if radiance.size != response.size or radiance.size < 2:
+            raise ValueError("a curve has not as many responses as radiances")
+        if not all(((x >= 0) & (x <= 1)).all() for x in (radiance, response)):
+            raise ValueError("a value is not in [0, 1]")
+        if (np.diff(radiance) < 0).any():
+            raise ValueError("the radiances of a curve do not rise")
+    return pairs

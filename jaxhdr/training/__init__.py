@@ -1,0 +1,1 @@
+"""Training: the step, its loss, and the loop around it."""

@@ -1,0 +1,255 @@
+"""Training: the loop around the step.
+
+One `jit`-compiled step on a batch that is sharded over all local devices, with the
+parameters replicated: the compiler inserts the gradient's all-reduce, which is what
+`pmap` with `pmean` did by hand. All randomness derives from (seed, step), so a
+resumed run repeats an uninterrupted one.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, PyTree
+
+from jaxhdr import data
+from jaxhdr.errors import UserError
+from jaxhdr.evaluation import image_sets, scoring
+from jaxhdr.imaging import camera
+from jaxhdr.metrics import Metric, select
+from jaxhdr.models import create_model
+from jaxhdr.pictures import previews
+from jaxhdr.storage import checkpoints, run_log
+from jaxhdr.training import crops, initialisation, losses
+from jaxhdr.training.step import TrainState, create_optimizer, create_state, train_step
+
+# Model options that change how, not what, it computes.
+_SAME_RESULT = {"loop", "remat", "dtype"}
+
+_BEST = "best"
+
+
+def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
+    """Trains, or continues to train, in `workdir`; returns the last state.
+
+    Args:
+      config: the fields of `configs/default.py`.
+      workdir: gets `checkpoints/`, `log.jsonl`, TensorBoard events, sample sheets, and
+        `best/`, a folder like this with the parameters that validated best.
+
+    Raises:
+      UserError: the config or the data are wrong.
+      FloatingPointError: a scalar of a step is not finite.
+    """
+    model = create_model(**config.model)
+    optimizer = create_optimizer(config.optimizer, config.train.num_steps)
+    replicated, sharded = _shardings(config.data.batch_size)
+    key = jax.random.key(config.seed)
+    step = functools.partial(
+        train_step,
+        key=jax.random.fold_in(key, 1),
+        model=model,
+        optimizer=optimizer,
+        ema_decay=config.optimizer.ema_decay,
+        **step_options(config),
+    )
+    evaluator = _create_evaluator(config, model)
+    best = _best_metric(config)
+    with (
+        contextlib.closing(_open_batches(config)) as batches,
+        checkpoints.open_manager(
+            workdir, max_to_keep=config.train.checkpoints_to_keep
+        ) as manager,
+        run_log.open_log(workdir, num_steps=config.train.num_steps) as log,
+    ):
+        # A resumed run does not need what it started from.
+        sources = {"init_from": config.train.init_from, "vgg16": config.train.vgg16}
+        params = initialisation.initial_params(
+            key, model, **(sources if manager.latest_step() is None else {})
+        )
+        state = create_state(params, optimizer)
+        state = jax.device_put(jax.tree.map(np.array, state), replicated)
+        restored = checkpoints.restore_latest(manager, state)
+        if restored is not None:
+            _check_same_model(restored.config, config)
+            state = restored.train_state
+            batches.set_state(restored.data)
+        first = int(state.step)
+        log.start(first)
+        if first:
+            log.say(f"continuing after step {first}")
+        for number in range(first + 1, config.train.num_steps + 1):
+            batch = jax.device_put(next(batches), sharded)
+            state, terms = step(state, batch)
+            last = number == config.train.num_steps
+            if _is_due(number, config.train.log_every) or last:
+                log.write(number, _finite(terms, number), images=len(batch["hdr"]))
+            if _is_due(number, config.train.evaluate_every) or last:
+                method = evaluator(state.ema_params, number, log)
+                if best is not None and run_log.is_best(
+                    workdir,
+                    best.name,
+                    method=method,
+                    higher_is_better=best.higher_is_better,
+                ):
+                    checkpoints.save_trained(
+                        workdir / _BEST,
+                        number,
+                        params=state.ema_params,
+                        config=config.to_dict(),
+                    )
+            if _is_due(number, config.train.checkpoint_every) or last:
+                _finite(terms, number)
+                checkpoints.save(
+                    manager,
+                    number,
+                    params=state.ema_params,
+                    train_state=state,
+                    config=config.to_dict(),
+                    data=batches.get_state(),
+                )
+    return state
+
+
+def _check_same_model(saved: Mapping[str, Any], config: Any) -> None:
+    """Parameters of the same shapes may still belong to another network."""
+    model = json.loads(json.dumps(config.model.to_dict()))
+    for name in sorted((saved["model"].keys() | model.keys()) - _SAME_RESULT):
+        if saved["model"].get(name) != model.get(name):
+            raise UserError(
+                f"this run was started with model.{name} = "
+                f"{saved['model'].get(name)!r}, not {model.get(name)!r}; use another "
+                "--workdir, or start one from its parameters with train.init_from"
+            )
+
+
+def _is_due(number: int, every: int) -> bool:
+    return every > 0 and number % every == 0
+
+
+def _finite(terms: Mapping[str, Array], step: int) -> dict[str, float]:
+    scalars = {name: float(value) for name, value in terms.items()}
+    bad = [name for name, value in scalars.items() if not math.isfinite(value)]
+    if bad:
+        raise FloatingPointError(
+            f"{bad} not finite at step {step}; the last checkpoint is from before. "
+            "Lower optimizer.learning_rate or optimizer.clip_norm"
+        )
+    return scalars
+
+
+def _shardings(batch_size: int) -> tuple[jax.sharding.Sharding, jax.sharding.Sharding]:
+    devices = np.array(jax.local_devices())
+    if batch_size % devices.size:
+        raise UserError(
+            f"data.batch_size is {batch_size}; expected a multiple of the "
+            f"{devices.size} devices"
+        )
+    mesh = jax.sharding.Mesh(devices, ("data",))
+    specs = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("data")
+    replicated, sharded = (jax.sharding.NamedSharding(mesh, spec) for spec in specs)
+    return replicated, sharded
+
+
+def step_options(config: Any) -> dict[str, Any]:
+    """Returns what a configuration sets of `train_step.train_step`, without the model.
+
+    Raises:
+      UserError: a field has a wrong value, or a file cannot be read.
+    """
+    loss = config.loss
+    vgg_params = losses.load_perceptual(loss.vgg19 or None, loss.perceptual_weight)
+    curves = camera.read_curves(config.camera_curves) if config.camera_curves else None
+    # All others are options of `losses.total`.
+    elsewhere = ("vgg19", "scale")
+    options = [(name, loss[name]) for name in loss if name not in elsewhere]
+    virtual_camera = dataclasses.replace(
+        camera.create_camera(**config.camera),
+        unclipped_share=config.data.unclipped_share,
+    )
+    inner_crop = None
+    if config.train.inner_crop:
+        inner_crop = crops.Crop(config.train.inner_crop, config.data.bright_share)
+    return {
+        "loss": tuple(options),
+        "scale": loss.scale,
+        "inner_crop": inner_crop,
+        "virtual_camera": virtual_camera,
+        "vgg_params": vgg_params,
+        "curves": curves,
+    }
+
+
+def _open_batches(config: Any) -> Any:
+    fields = config.data
+    data_dir = fields.data_dir or None
+    return data.train_batches(
+        *data.data_sources(fields.name, fields.train_split, data_dir=data_dir),
+        weights=fields.weights,
+        batch_size=fields.batch_size,
+        patch_size=fields.patch_size,
+        seed=config.seed,
+        bright_share=fields.bright_share,
+    )
+
+
+def _best_metric(config: Any) -> Metric | None:
+    """Returns the score that says which parameters are the best, if one is wanted."""
+    name = config.eval.best_metric
+    if not name:
+        return None
+    if name not in config.eval.metrics:
+        raise UserError(
+            f"eval.best_metric is {name!r}; expected one of eval.metrics, "
+            f"{tuple(config.eval.metrics)}, or '' to keep the last parameters only"
+        )
+    return select([name])[0]
+
+
+def _create_evaluator(config: Any, model: nn.Module) -> Any:
+    """Returns evaluator(params, step, log): scores and a sample sheet into the log.
+
+    It returns the name of the last stage, the answer, among the scores.
+    """
+    metrics = select(config.eval.metrics)
+
+    def evaluator(params: PyTree, step: int, log: run_log.RunLog) -> str:
+        predict = scoring.predictor(model, params, scale=config.loss.scale)
+        images = image_sets.from_config(
+            config.to_dict(), num_images=config.eval.num_images or None
+        )
+        rows, shown = [], []
+        methods = {"": scoring.by_run(predict)}
+        for evaluated in scoring.evaluate(methods, images.read(()), metrics):
+            rows += evaluated.rows
+            if len(shown) < config.eval.num_samples:
+                shown.append(_triple(evaluated))
+        means = scoring.mean_scores(rows)
+        log.write_scalars(
+            step,
+            {
+                f"{run_log.VALIDATION}/{method}/{name}": value
+                for method, scores in means.items()
+                for name, value in scores.items()
+            },
+        )
+        log.write_sheet(step, previews.sample_sheet(shown))
+        return list(means)[-1]
+
+    return evaluator
+
+
+def _triple(
+    evaluated: scoring.Evaluated,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    *_, prediction = evaluated.estimates.values()
+    image = evaluated.image
+    return np.asarray(image.encoded), prediction, np.asarray(image.hdr)

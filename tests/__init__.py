@@ -1,0 +1,1 @@
+"""Tests, in the folders of `jaxhdr/`; what several of them use lies here."""

@@ -1,0 +1,426 @@
+import errno
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import jaxhdr
+from jaxhdr import image_io, inference
+from jaxhdr.cli.main import main
+from jaxhdr.cli.plan import FORMATS
+from jaxhdr.models.fhdr import to_torch
+from jaxhdr.options import shipped_names
+from jaxhdr.storage import pretrained, weight_files
+from tests.random_models import random_params, write_random_weights
+from tests.test_inference import BLUR
+
+
+def write_photo(path: pathlib.Path, *, height: int = 30, width: int = 40) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 60, (height, width, 3))
+    ramp = np.linspace(0, 250, width)[None, :, None]
+    Image.fromarray(np.clip(ramp + noise, 0, 255).astype(np.uint8)).save(path)
+
+
+def png_header(width: int, height: int) -> bytes:
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    checked = struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return b"\x89PNG\r\n\x1a\n" + checked
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch) -> pathlib.Path:
+    """A working folder with `photo.jpg` and `out/`; the model `fhdr` is a stub."""
+    load = pretrained.load_pretrained
+    monkeypatch.setattr(
+        inference, "load_pretrained", lambda m: BLUR if m == "fhdr" else load(m)
+    )
+    monkeypatch.chdir(tmp_path)
+    write_photo(tmp_path / "photo.jpg")
+    (tmp_path / "out").mkdir()
+    return tmp_path
+
+
+def files(folder: pathlib.Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+# Inputs that are no photographs: what the file named "input" holds.
+
+
+def truncated(suffix: str, share: float) -> Callable[[pathlib.Path], None]:
+    def write(path):
+        whole = path.with_name(f"whole{suffix}")
+        write_photo(whole)
+        content = whole.read_bytes()
+        path.write_bytes(content[: max(1, int(len(content) * share))])
+
+    return write
+
+
+def holds(content: bytes) -> Callable[[pathlib.Path], None]:
+    return lambda path: path.write_bytes(content) and None
+
+
+def write_nan_exr(path: pathlib.Path) -> None:
+    hdr = np.ones((4, 4, 3), np.float32)
+    image_io.write_hdr(path.with_name("whole.exr"), hdr)
+    content = path.with_name("whole.exr").read_bytes()
+    path.write_bytes(content.replace(b"\x00\x3c", b"\x00\x7e"))
+
+
+def write_linear(suffix: str) -> Callable[[pathlib.Path], None]:
+    def write(path):
+        hdr = np.ones((9, 9, 3), np.float32)
+        image_io.write_hdr(path.with_name(f"whole{suffix}"), hdr)
+        path.with_name(f"whole{suffix}").rename(path)
+
+    return write
+
+
+BAD_INPUTS = {
+    "missing": lambda path: None,
+    "a folder": lambda path: path.mkdir(),
+    "empty": holds(b""),
+    "one byte": holds(b"\xff"),
+    "text": holds(b"not an image\n"),
+    "a web page": holds(b"<!DOCTYPE html><html><body>404</body></html>"),
+    "noise": holds(np.random.default_rng(0).bytes(5000)),
+    "JPEG signature alone": holds(b"\xff\xd8\xff\xe0"),
+    "JPEG signature, then noise": holds(
+        b"\xff\xd8\xff\xe0" + np.random.default_rng(0).bytes(5000)
+    ),
+    **{f"JPEG cut at {s}": truncated(".jpg", s) for s in (0.01, 0.1, 0.3, 0.6, 0.9)},
+    **{f"PNG cut at {s}": truncated(".png", s) for s in (0.003, 0.01, 0.5, 0.97)},
+    "TIFF cut": truncated(".tiff", 0.5),
+    "WebP cut": truncated(".webp", 0.5),
+    "BMP cut": truncated(".bmp", 0.3),
+    "PNG without data": holds(png_header(10, 10)),
+    "PNG of no size": holds(png_header(0, 0)),
+    "PNG of huge size": holds(png_header(2**31 - 1, 2**31 - 1)),
+    "EXR with NaN": write_nan_exr,
+    "EXR": write_linear(".exr"),
+    "Radiance": write_linear(".hdr"),
+    "NumPy": write_linear(".npy"),
+    "dangling link": lambda path: path.symlink_to("nowhere.jpg"),
+    "link to itself": lambda path: path.symlink_to(path),
+}
+
+# Command lines that are wrong with a sound photograph.
+BAD_ARGUMENTS = {
+    "nothing": [],
+    "no output": ["photo.jpg"],
+    "no input": ["-o", "out"],
+    "unknown option": ["photo.jpg", "-o", "out", "--fast"],
+    "abbreviated option": ["photo.jpg", "-o", "out", "--form", "hdr"],
+    "negative tile": ["photo.jpg", "-o", "out", "--tile", "-64"],
+    "tile in words": ["photo.jpg", "-o", "out", "--tile", "large"],
+    "tile without an inside": ["photo.jpg", "-o", "out", "--tile", "8"],
+    "unknown format": ["photo.jpg", "-o", "out", "--format", "jpeg"],
+    "contradicting format": ["photo.jpg", "-o", "out/a.hdr", "--format", "exr"],
+    "float in .hdr": ["photo.jpg", "-o", "out/a.hdr", "--float"],
+    "stops without end": ["photo.jpg", "-o", "out", "--stops", "inf"],
+    "stops in words": ["photo.jpg", "-o", "out", "--stops", "bright"],
+    "no stops": ["photo.jpg", "-o", "out", "--stops"],
+    "stops before the input": ["--stops", "0", "-2", "photo.jpg", "-o", "out"],
+    "stops without preview": ["photo.jpg", "-o", "out", "--no-preview", "--stops", "0"],
+    "unknown suffix": ["photo.jpg", "-o", "out/photo.xyz"],
+    "photo suffix": ["photo.jpg", "-o", "out/photo.png"],
+    "no suffix": ["photo.jpg", "-o", "out/photo"],
+    "missing folder": ["photo.jpg", "-o", "nowhere/photo.exr"],
+    "missing folder with slash": ["photo.jpg", "-o", "nowhere/"],
+    "folder is a file": ["photo.jpg", "-o", "photo.jpg/photo.exr"],
+    "output is the input": ["photo.tif", "-o", "photo.tif"],
+    "output is the input by a link": ["photo.tif", "-o", "link.tif"],
+    "preview is an input": ["out/a.preview.png", "photo.jpg", "-o", "out/"],
+    "output is a folder": ["photo.jpg", "-o", "out", "--format", "pfm"],
+    "two inputs, one file": ["photo.jpg", "photo.tif", "-o", "photo.exr"],
+    "two inputs of one name": ["photo.jpg", "photo.tif", "-o", "out"],
+    "one input twice": ["photo.jpg", "photo.jpg", "-o", "out"],
+    "a name too long": ["p" * 5000 + ".jpg", "-o", "out/photo.exr"],
+    "an output name too long": ["photo.jpg", "-o", f"out/{'p' * 5000}.exr"],
+    "unknown model": ["photo.jpg", "-o", "out", "--model", "fhdr2"],
+    "empty model": ["photo.jpg", "-o", "out", "--model", ""],
+    "model of a long name": ["photo.jpg", "-o", "out", "--model", "m" * 5000],
+    "model is a photo": ["photo.jpg", "-o", "out", "--model", "photo.jpg"],
+    "workdir without checkpoints": ["photo.jpg", "-o", "out", "--model", "out"],
+    "damaged weights": ["photo.jpg", "-o", "out", "--model", "cut.safetensors"],
+    "weights of no model": ["photo.jpg", "-o", "out", "--model", "bare.safetensors"],
+    "convert nothing": ["convert-weights"],
+    "convert a missing file": ["convert-weights", "no.pth", "-o", "w.safetensors"],
+    "convert a photo": ["convert-weights", "photo.jpg", "-o", "w.safetensors"],
+    "convert an empty run": ["convert-weights", "out", "-o", "w.safetensors"],
+    "convert to .pth": ["convert-weights", "official.pth", "-o", "w.pth"],
+    "convert to nowhere": ["convert-weights", "official.pth", "-o", "no/w.safetensors"],
+    "no iterations": ["convert-weights", "official.pth", "-o", "w.safetensors",
+                      "--iterations", "0"],
+    "iterations of a run": ["convert-weights", "out", "-o", "w.safetensors",
+                            "--iterations", "2"],
+    "inspect nothing": ["inspect"],
+    "inspect to nothing": ["inspect", "photo.jpg"],
+    "inspect two": ["inspect", "photo.jpg", "photo.tif", "-o", "sheet.png"],
+    "inspect a missing file": ["inspect", "no.jpg", "-o", "sheet.png"],
+    "inspect a text": ["inspect", "official.pth", "-o", "sheet.png"],
+    "sheet in a folder": ["inspect", "photo.jpg", "-o", "out"],
+    "sheet of unknown suffix": ["inspect", "photo.jpg", "-o", "sheet.jpg"],
+    "sheet without suffix": ["inspect", "photo.jpg", "-o", "sheet"],
+    "sheet to nowhere": ["inspect", "photo.jpg", "-o", "nowhere/sheet.png"],
+    "sheet is the input": ["inspect", "out/a.preview.png", "-o", "out/a.preview.png"],
+    "sheet is the truth": ["inspect", "photo.jpg", "-o", "out/a.preview.png",
+                           "--truth", "out/a.preview.png"],
+    "missing truth": ["inspect", "photo.jpg", "-o", "sheet.png", "--truth", "no.exr"],
+    "truth is a photo": ["inspect", "photo.jpg", "-o", "sheet.png",
+                         "--truth", "photo.jpg"],
+    "truth of another size": ["inspect", "photo.jpg", "-o", "sheet.png",
+                              "--truth", "other.pfm"],
+    "sheet of an unknown model": ["inspect", "photo.jpg", "-o", "sheet.png",
+                                  "--model", "fhdr2"],
+    "sheet of no stops": ["inspect", "photo.jpg", "-o", "sheet.png", "--stops"],
+    "sheet of stops in words": ["inspect", "photo.jpg", "-o", "sheet.png",
+                                "--stops", "bright"],
+    "sheet of too many stops": ["inspect", "photo.jpg", "-o", "sheet.png",
+                                "--stops", *"0123456"],
+}  # fmt: skip
+
+
+def assert_one_sentence(capsys) -> str:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("jaxhdr: error: ")
+    assert captured.err.count("\n") == 1 and captured.err.endswith("\n")
+    assert 30 < len(captured.err)
+    return captured.err
+
+
+def assert_refused(arguments: list[str], folder: pathlib.Path, capsys) -> str:
+    before = files(folder)
+    assert main(arguments) == 2
+    assert files(folder) == before
+    return assert_one_sentence(capsys)
+
+
+@pytest.mark.parametrize("name", ["input.jpg", "input.png"])
+@pytest.mark.parametrize("write", BAD_INPUTS.values(), ids=BAD_INPUTS)
+def test_a_bad_input_gives_one_sentence_and_no_file(folder, capsys, write, name):
+    write(folder / name)
+    message = assert_refused([name, "-o", "out/photo.exr"], folder, capsys)
+    assert name in message
+
+
+@pytest.mark.parametrize("arguments", BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS)
+def test_a_bad_command_line_gives_one_sentence_and_no_file(folder, capsys, arguments):
+    write_photo(folder / "photo.tif")
+    (folder / "link.tif").symlink_to("photo.tif")
+    write_photo(folder / "out" / "a.preview.png")
+    (folder / "out" / "photo.pfm").mkdir()
+    write_random_weights(folder / "whole.safetensors")
+    content = (folder / "whole.safetensors").read_bytes()
+    (folder / "cut.safetensors").write_bytes(content[:-5])
+    weight_files.write_safetensors(folder / "bare.safetensors", {"a": np.zeros(3)})
+    torch_state = to_torch(random_params())
+    weight_files.write_safetensors(folder / "official.pth", torch_state)
+    image_io.write_hdr(folder / "other.pfm", np.ones((40, 30, 3), np.float32))
+    if arguments[:1] == ["out/a.preview.png"]:
+        (folder / "a.jpg").symlink_to("photo.jpg")
+        arguments = ["a.jpg", *arguments]
+    assert_refused(arguments, folder, capsys)
+
+
+def refuse(code: int) -> Callable[..., None]:
+    def fail(*paths, **options):
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO])
+def test_a_disk_that_refuses_leaves_nothing_behind(folder, capsys, monkeypatch, code):
+    monkeypatch.setattr(os, "replace", refuse(code))
+    assert_refused(["photo.jpg", "-o", "out"], folder, capsys)
+
+
+def test_a_read_only_folder_is_found_before_any_work(folder, capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    monkeypatch.setattr(inference, "Reconstructor", None)
+    message = assert_refused(["photo.jpg", "-o", "out"], folder, capsys)
+    assert "not writable" in message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
+@pytest.mark.parametrize("name, mode", [("photo.jpg", 0o000), ("out", 0o500)])
+def test_files_without_permission_are_refused(folder, capsys, name, mode):
+    (folder / name).chmod(mode)
+    try:
+        assert main(["photo.jpg", "-o", "out"]) == 2
+        assert_one_sentence(capsys)
+    finally:
+        (folder / name).chmod(0o700)
+
+
+def test_memory_that_does_not_suffice_is_reported(folder, capsys, monkeypatch):
+    def fail(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(inference.Reconstructor, "__call__", fail)
+    message = assert_refused(["photo.jpg", "-o", "out"], folder, capsys)
+    assert "memory" in message
+
+
+def test_an_interrupt_ends_quietly_without_a_partial_file(folder, capsys, monkeypatch):
+    def interrupt(*paths):
+        raise KeyboardInterrupt
+
+    before = files(folder)
+    monkeypatch.setattr(os, "replace", interrupt)
+    assert main(["photo.jpg", "-o", "out"]) == 130
+    assert files(folder) == before
+    assert capsys.readouterr().err == "jaxhdr: interrupted\n"
+
+
+def test_our_own_defects_keep_their_traceback(monkeypatch):
+    monkeypatch.setattr(image_io, "write_hdr", lambda *a, **o: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["photo.jpg", "-o", "out"])
+
+
+def test_a_photograph_becomes_the_image_that_the_library_returns(folder, capsys):
+    assert main(["photo.jpg", "-o", "out/a.exr", "--float"]) == 0
+    expected = inference.reconstruct("photo.jpg", model=BLUR)
+    np.testing.assert_array_equal(image_io.read_hdr("out/a.exr"), expected)
+    preview = image_io.read_encoded("out/a.preview.png")
+    assert preview.shape == expected.shape and preview.std() > 0.05
+    assert capsys.readouterr() == ("", "photo.jpg -> out/a.exr\n")
+
+
+def test_the_header_says_what_the_file_is(folder):
+    assert main(["photo.jpg", "-o", "out/a.exr", "--quiet"]) == 0
+    metadata = image_io.read_metadata("out/a.exr")
+    assert metadata["scale"] == "ldr_white"
+    assert metadata["model"] == "blur"
+    assert metadata["precision"] == "float32"
+    assert metadata["response"] == "srgb"  # this model does not estimate it
+    assert metadata["source"] == "photo.jpg"
+    assert metadata["software"].startswith("jaxhdr 0.")
+    assert "alignment" not in metadata
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_is_written(folder, suffix):
+    assert main(["photo.jpg", "-o", "out/", "--format", suffix]) == 0
+    assert image_io.read_hdr(f"out/photo.{suffix}").shape == (30, 40, 3)
+
+
+def test_a_batch_goes_on_after_a_bad_file_and_names_it_at_the_end(folder, capsys):
+    write_photo(folder / "last.png")
+    (folder / "bad.jpg").write_bytes(b"no")
+    arguments = ["photo.jpg", "bad.jpg", "missing.jpg", "last.png", "-o", "out"]
+    assert main([*arguments, "--no-preview"]) == 2
+    assert sorted(os.listdir("out")) == ["last.exr", "photo.exr"]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.startswith("jaxhdr: error: ") for line in lines] == [0, 1, 1, 0, 1]
+    assert lines[-1] == "jaxhdr: error: 2 of 4 failed: bad.jpg, missing.jpg"
+
+
+def test_stops_give_a_strip_of_exposures(folder):
+    assert main(["photo.jpg", "-o", "out", "--stops", "0", "-2", "-4"]) == 0
+    strip = image_io.read_encoded("out/photo.preview.png")
+    assert strip.shape[0] == 30 and 3 * 40 <= strip.shape[1] < 3 * 40 + 12
+    assert strip[:, :40].mean() > strip[:, -40:].mean() + 0.1
+
+
+def test_existing_outputs_are_replaced_and_quiet_is_quiet(folder, capsys):
+    (folder / "out" / "photo.exr").write_bytes(b"old")
+    assert main(["photo.jpg", "-o", "out", "--quiet"]) == 0
+    assert image_io.read_hdr("out/photo.exr").shape == (30, 40, 3)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_photograph_of_a_wrong_suffix_is_read(folder):
+    (folder / "photo.jpg").rename("photo.png")
+    assert main(["photo.png", "-o", "out"]) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_a_name_that_is_no_text_is_accepted(folder):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    (folder / "photo.jpg").rename(name)
+    assert main([name, "-o", "out"]) == 0
+    os.rename(os.fsdecode(b"out/caf\xe9.exr"), "out/a.exr")
+    assert image_io.read_metadata("out/a.exr")["source"] == "caf?.jpg"
+
+
+def test_a_warning_of_the_reader_is_one_line(folder, capsys):
+    Image.open("photo.jpg").save("odd.png", icc_profile=b"no profile")
+    assert main(["odd.png", "-o", "out", "--quiet"]) == 0
+    error = capsys.readouterr().err
+    assert error.startswith("jaxhdr: warning: ") and error.count("\n") == 1
+
+
+def test_weights_of_the_official_code_are_converted_and_used(folder):
+    params = random_params()
+    weight_files.write_safetensors("official.pth", to_torch(params))
+    command = ["convert-weights", "official.pth", "-o", "w.safetensors"]
+    assert main([*command, "--iterations", "1"]) == 0
+    assert main(["photo.jpg", "-o", "out", "--model", "w.safetensors"]) == 0
+    metadata = image_io.read_metadata("out/photo.exr")
+    assert metadata["scale"] == "ldr_white"
+    assert "max_one" in metadata["alignment"]
+    assert metadata["model"].startswith("w ")
+
+
+def test_a_sheet_is_drawn_with_the_truth(folder, capsys):
+    image_io.write_hdr("truth.exr", inference.reconstruct("photo.jpg", model=BLUR))
+    command = ["inspect", "photo.jpg", "-o", "out/sheet.png", "--truth", "truth.exr"]
+    assert main([*command, "--stops", "0", "-3"]) == 0
+    assert capsys.readouterr() == ("", "photo.jpg -> out/sheet.png\n")
+    sheet = image_io.read_encoded("out/sheet.png")
+    assert sheet.shape[1] == 1920 and sheet.shape[0] > 1500
+    assert 0.05 < sheet.std() < 0.5
+    assert os.listdir("out") == ["sheet.png"]
+
+
+def test_without_matplotlib_a_sheet_is_refused_before_any_work(
+    folder, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr(inference, "Reconstructor", None)
+    message = assert_refused(["inspect", "photo.jpg", "-o", "a.png"], folder, capsys)
+    assert "pip install 'jaxhdr[inspect]'" in message
+
+
+def test_a_disk_that_refuses_leaves_no_part_of_a_sheet(folder, capsys, monkeypatch):
+    monkeypatch.setattr(os, "replace", refuse(errno.ENOSPC))
+    assert_refused(["inspect", "photo.jpg", "-o", "out/a.png"], folder, capsys)
+
+
+def test_the_help_names_the_shipped_models(capsys):
+    for command in ([], ["inspect"]):
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+        assert ", ".join(shipped_names()) in capsys.readouterr().out
+
+
+def test_the_installed_command_runs_on_its_own(folder):
+    write_random_weights(folder / "w.safetensors")
+    command = [sys.executable, "-c", "import sys; from jaxhdr.cli.main import main; "
+               "sys.exit(main())"]  # fmt: skip
+    root = pathlib.Path(jaxhdr.__file__).parents[1]
+    options = ["photo.jpg", "-o", "out/a.hdr", "--model", "w.safetensors"]
+    # Without oneDNN it would also say so.
+    environment = os.environ | {"PYTHONPATH": str(root), "JAXHDR_CONV": "xla"}
+    done = subprocess.run(
+        [*command, *options], env=environment, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "photo.jpg -> out/a.hdr\n"
+    assert image_io.read_hdr("out/a.hdr").shape == (30, 40, 3)

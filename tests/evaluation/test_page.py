@@ -1,0 +1,169 @@
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from jaxhdr import metrics
+from jaxhdr.evaluation import page, reports, thumbnails
+
+METRICS = metrics.select(["psnr_mu", "log2_rmse_clipped", "hdr_vdp2_p_det"])
+# What people call their files; the last two would end a script or start one.
+NAMES = ["village/03", "nuit étoilée", "</script><script>alert(1)</script>", "<!--x"]
+METHODS = ["linearised input", "kov", "stage 1"]
+
+
+def rows():
+    for i, name in enumerate(NAMES):
+        for j, method in enumerate(METHODS):
+            scores = {
+                "psnr_mu": 20.0 + i + 2 * j if i != 1 or j != 2 else np.inf,
+                "log2_rmse_clipped": 2.0 - 0.1 * i - 0.3 * j if i else np.nan,
+                "hdr_vdp2_p_det": 1.0 / (1 + i + j),
+            }
+            facts = {"image": name, "scene": "a scene", "clipped_share": 0.07}
+            yield facts | {"method": method} | scores
+
+
+def pictures():
+    rng = np.random.default_rng(0)
+    for _ in NAMES:
+        hdr = np.geomspace(0.01, 20, 90 * 60 * 3, dtype=np.float32).reshape(60, 90, 3)
+        seen = rng.random((60, 90)).astype(np.float32)
+        yield thumbnails.pictures(
+            np.clip(hdr, 0, 1),
+            hdr,
+            dict.fromkeys(METHODS, 0.5 * hdr),
+            {method: {"hdr_vdp2_p_det": seen} for method in METHODS},
+        )
+
+
+CURVES = {
+    "scores": {
+        "psnr_mu": {
+            "linearised input": [(100, 20.0), (200, 20.0)],
+            "stage 1": [(100, 21.0), (200, 24.5)],
+        }
+    },
+    "steps_per_epoch": 50.0,
+}
+
+
+@pytest.fixture
+def page_path(tmp_path):
+    report = reports.Report(list(rows()), METRICS, {"alignment": "none"})
+    path = tmp_path / "report.html"
+    page.write_page(path, report, title="fhdr <1>", pictures=pictures(), curves=CURVES)
+    return path
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    found = [shutil.which(name) for name in ("chromium", "chromium-browser", "chrome")]
+    executable = next((path for path in found if path), None)
+    if executable is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium, page_path):
+    """The page in a browser; at the end it must not have complained or loaded."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 1000})
+    complaints, requests = [], []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(page_path.as_uri())
+    yield page
+    page.screenshot(path=page_path.with_suffix(".png"), full_page=True)
+    page.close()
+    assert complaints == []
+    loaded = [url for url in requests if not url.startswith("data:")]
+    assert loaded == [page_path.as_uri()]
+
+
+def cells(page):
+    rows = page.query_selector_all("#means tbody tr")
+    return [[c.inner_text() for c in r.query_selector_all("td")] for r in rows]
+
+
+def images(page):
+    cards = page.query_selector_all("#images article")
+    return [card.get_attribute("data-image") for card in cards]
+
+
+def test_nothing_in_a_name_leaves_the_data_of_the_page(page_path):
+    text = page_path.read_text(encoding="utf-8")
+    blocks = re.findall(
+        r'<script type="application/json" id="(.*?)">(.*?)</script>', text, re.S
+    )
+    assert [name for name, _ in blocks] == [
+        *("report", "pictures-0", "pictures-1", "pictures-2", "pictures-3")
+    ]
+    report = json.loads(blocks[0][1])
+    assert [image["name"] for image in report["images"]] == NAMES
+    assert report["images"][0]["scores"][0] == [20.0, None, 1.0]
+    assert report["images"][1]["scores"][2][0] == "inf"
+    assert text.count("<script") == 6
+
+
+@pytest.mark.slow
+def test_the_table_holds_the_means_and_sorts(opened):
+    assert opened.title() == "fhdr <1>"
+    table = cells(opened)
+    assert [row[0] for row in table] == METHODS
+    assert table[0][1:3] == ["21.50", "1.800"]
+    assert table[2][1] == "\N{INFINITY}"
+    opened.click("#means th:nth-child(3) button")  # the lowest is the best
+    assert [row[0] for row in cells(opened)] == METHODS[::-1]
+    opened.click("#means th:nth-child(3) button")
+    assert [row[0] for row in cells(opened)] == METHODS
+    assert opened.get_attribute("#means th:nth-child(3)", "aria-sort") == "descending"
+
+
+@pytest.mark.slow
+def test_images_come_worst_first_with_their_pictures(opened):
+    assert opened.input_value("#method") == "stage 1"
+    assert images(opened) == [NAMES[0], NAMES[2], NAMES[3], NAMES[1]]
+    opened.select_option("#order", "best")
+    assert images(opened) == [NAMES[1], NAMES[3], NAMES[2], NAMES[0]]
+    opened.select_option("#metric", index=1)  # the first image has no such score
+    assert images(opened) == [NAMES[3], NAMES[2], NAMES[1], NAMES[0]]
+    opened.select_option("#method", "kov")
+    captions = [c.inner_text() for c in opened.query_selector_all("figcaption")][:4]
+    assert captions[:3] == [
+        *("photograph", "kov at 0, -2, -4 EV", "truth at 0, -2, -4 EV")
+    ]
+    assert captions[3].startswith("hdr_vdp2_p_det")
+    sizes = opened.eval_on_selector_all(
+        "#images img", "all => all.map(image => [image.naturalWidth, image.complete])"
+    )
+    assert len(sizes) == 16 and all(width >= 90 for width, _ in sizes[:4])
+
+
+@pytest.mark.slow
+def test_diagrams_follow_the_metric(opened):
+    assert len(opened.query_selector_all("#distribution circle")) == 11  # one is inf
+    assert len(opened.query_selector_all("#curves polyline")) == 2
+    assert "epoch; vertical: psnr_mu (dB)" in opened.inner_text("#training")
+    opened.select_option("#metric", index=2)
+    assert len(opened.query_selector_all("#distribution circle")) == 12
+    assert "Training did not record hdr_vdp2_p_det" in opened.inner_text("#training")
+
+
+def test_maps_are_grey_where_nothing_is_seen_and_coloured_where_all_is():
+    hdr = np.full((40, 50, 3), 0.5, np.float32)
+    seen = np.zeros((40, 50), np.float32)
+    seen[:, 25:] = 1
+    coloured = thumbnails._coloured(seen, hdr)
+    assert np.ptp(coloured[:, :25], axis=2).max() == 0
+    assert (coloured[:, 25:, 0] > 5 * coloured[:, 25:, 1]).all()
