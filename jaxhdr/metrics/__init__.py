@@ -1,10 +1,11 @@
 """Image quality scores of an HDR estimate against the truth.
 
-Each score is a pure JAX function `fn(test, reference) -> one value per image`, for jit,
-vmap and grad; `METRICS` names them and says what a number means. The functions check
-nothing: shapes must be equal and values finite; negative radiance counts as none.
-`compare` checks. NaN is a score that does not exist (no pixel to count, an image below
-the metric's window): leave it out of means and say how many are left.
+Each score is a pure JAX function `fn(test, reference) -> one value per image` that
+works under jit, vmap and grad. `METRICS` lists them by name and says what each number
+means. The functions check nothing: both images must have the same shape and finite
+values, and negative radiance counts as 0. `compare` checks its images first. An
+undefined score (no pixel counts, or the image is smaller than the metric's window) is
+NaN: leave NaN out of means, and report how many values a mean has.
 """
 
 from jaxhdr.metrics.color_video_vdp import color_video_vdp
@@ -13,6 +14,7 @@ from jaxhdr.metrics.display import Display
 from jaxhdr.metrics.hdr_vdp.v2 import hdr_vdp2
 from jaxhdr.metrics.hdr_vdp.v3 import hdr_vdp3
 from jaxhdr.metrics.itp import delta_e_itp
+from jaxhdr.metrics.metric import Metric
 from jaxhdr.metrics.pixelwise import (
     STOPS_FLOOR,
     linear_psnr,
@@ -30,7 +32,7 @@ from jaxhdr.metrics.ssim import (
     multi_scale_ssim,
     structural_similarity,
 )
-from jaxhdr.metrics.table import METRICS, NEEDING_PACKAGES, Metric, select
+from jaxhdr.metrics.table import METRICS, NEEDING_PACKAGES, select
 from jaxhdr.metrics.tone_mapped import tone_mapped_psnr, tone_mapped_ssim
 from jaxhdr.options import ALIGNMENTS
 

@@ -1,8 +1,9 @@
 """ColorVideoVDP of still images, computed by its authors' own package.
 
 Mantiuk, Hanji, Ashraf, Asano and Chapiro (2024), "ColorVideoVDP: A visual difference
-predictor for image, video and display distortions"; package `cvvdp` with PyTorch. JAX
-calls it back: it works under jit and vmap, but has no gradient.
+predictor for image, video and display distortions". The package is `cvvdp`, which uses
+PyTorch. JAX calls it on the host, so the score works under jit and vmap but has no
+gradient.
 """
 
 import functools
@@ -16,16 +17,16 @@ from jaxtyping import Array, Float
 
 from jaxhdr.errors import UserError
 
-# The display that `Display` is: linear light up to PQ's peak, in a dark room.
+# The display that `Display` describes: linear light up to PQ's peak, in a dark room.
 _PEAK = 10_000.0
 _CONTRAST = 2e6
 
 
 def check_installed() -> None:
-    """Does nothing where the package is installed.
+    """Checks that the package `cvvdp` is installed.
 
     Raises:
-      UserError: it is not.
+      UserError: the package is not installed.
     """
     if importlib.util.find_spec("pycvvdp") is None:
         raise UserError(
@@ -43,9 +44,9 @@ def color_video_vdp(
     """Returns the quality in JOD: 10 for equal images, less for worse ones.
 
     Args:
-      test: in cd/m^2; light above 10,000 is shown as 10,000.
-      reference: in cd/m^2.
-      pixels_per_degree: of visual angle.
+      test: the estimate in cd/m^2; light above 10,000 is shown as 10,000.
+      reference: the truth in cd/m^2.
+      pixels_per_degree: pixels per degree of visual angle.
 
     Raises:
       UserError: the package is not installed.
@@ -73,7 +74,7 @@ def _judge(test: Array, reference: Array, *, pixels_per_degree: float) -> np.nda
 
 @functools.lru_cache(maxsize=4)
 def _create(size: tuple[int, int], pixels_per_degree: float):
-    pycvvdp = importlib.import_module("pycvvdp")  # with PyTorch, when it is needed
+    pycvvdp = importlib.import_module("pycvvdp")  # imports PyTorch, so only when needed
     height, width = size
     return pycvvdp.cvvdp(
         display_photometry=pycvvdp.vvdp_display_photo_eotf(

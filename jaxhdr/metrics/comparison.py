@@ -1,4 +1,4 @@
-"""All scores of one pair of images, checked first."""
+"""All scores of one pair of images, which are checked first."""
 
 import functools
 from collections.abc import Iterable
@@ -24,18 +24,18 @@ def compare(
     names: Iterable[str] | None = None,
     protocol: Protocol = _PROTOCOL,
 ) -> dict[str, float]:
-    """Returns the scores of one image of shape (height, width, 3), checked first.
+    """Returns the scores of one image of shape (height, width, 3), after checking it.
 
     Args:
-        test: The estimate, linear BT.709 radiance.
-        reference: The truth, in the same scale.
-        encoded: The LDR image, for metrics of clipped or unclipped pixels.
-        names: Keys of `METRICS`; by default all that the arguments allow.
-        protocol: What is done to the images before.
+      test: the estimate, linear BT.709 radiance.
+      reference: the truth, in the same scale.
+      encoded: the LDR image, which metrics of clipped or unclipped pixels need.
+      names: keys of `METRICS`; by default, all metrics that the arguments allow.
+      protocol: how the images are prepared before they are scored.
 
     Raises:
-        UserError: an image is not finite radiance >= 0 or has nothing to align by, the
-            sizes differ, a name is unknown, or its metric needs `encoded`.
+      UserError: an image is not finite radiance >= 0 or cannot be aligned, the sizes
+        differ, a name is unknown, or its metric needs `encoded`.
     """
     if names is None:
         names = [
@@ -62,7 +62,7 @@ def compare(
     return {metric.name: float(scores[metric.name]) for metric in metrics}
 
 
-# For one pair, a program that runs slower is ready much sooner.
+# For a single pair, compiling without optimisation saves more time than it costs.
 @functools.partial(
     jax.jit,
     static_argnames=("metrics", "display"),
@@ -80,7 +80,7 @@ def _checked(image: Array | np.ndarray, name: str, shape: tuple[int, ...]) -> Ar
     if values.shape != shape or len(shape) != 3 or shape[-1] != 3 or 0 in shape:
         raise UserError(
             f"the {name} image has shape {values.shape}, the reference {tuple(shape)}; "
-            "both must be one (height, width, 3): crop or resize them to one size"
+            "both must have the same shape (height, width, 3): crop or resize them"
         )
     wrong = values.size - int(np.count_nonzero(np.isfinite(values) & (values >= 0)))
     if wrong:

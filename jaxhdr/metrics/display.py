@@ -1,4 +1,4 @@
-"""The display that metrics of absolute light look at."""
+"""The display on which metrics of absolute light see the images."""
 
 import dataclasses
 
@@ -11,13 +11,14 @@ from jaxhdr.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Display:
-    """An ideal display: linear between black and peak, without light of the room.
+    """An ideal display in a dark room: linear between black and peak.
 
     Attributes:
-      white: cd/m^2 of radiance 1.0, in scale `ldr_white` the photograph's white.
-      peak: cd/m^2 of the brightest pixel it can show.
-      black: cd/m^2 of the darkest one.
-      pixels_per_degree: of the visual angle of the viewer.
+      white: luminance in cd/m^2 of radiance 1.0, which in scale `ldr_white` is the
+        photograph's white.
+      peak: luminance in cd/m^2 of the brightest pixel that the display can show.
+      black: luminance in cd/m^2 of the darkest pixel that the display can show.
+      pixels_per_degree: pixels per degree of the viewer's visual angle.
     """
 
     white: float = options.WHITE_NITS
@@ -28,13 +29,13 @@ class Display:
     def __post_init__(self):
         if not 0 < self.black < self.peak:
             raise UserError(
-                f"a display with black {self.black} and peak {self.peak} cd/m^2; both "
-                "must be above 0, and the peak above black"
+                f"the display has black {self.black} and peak {self.peak} cd/m^2; give "
+                "values above 0, with the peak above black"
             )
         if self.white <= 0 or self.pixels_per_degree <= 0:
             raise UserError(
-                f"a display with white {self.white} cd/m^2 and "
-                f"{self.pixels_per_degree} pixels per degree; both must be above 0"
+                f"the display has white {self.white} cd/m^2 and "
+                f"{self.pixels_per_degree} pixels per degree; give values above 0"
             )
 
     def emitted(self, radiance: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -1,8 +1,8 @@
 """Colour difference of absolute light, Delta E ITP.
 
 ITU-R BT.2124 (2019), "Objective metric for the assessment of the potential visibility
-of colour differences in television": distance in ICtCp (ITU-R BT.2100), where 1 is
-about what can just be seen under the most critical conditions.
+of colour differences in television". Delta E ITP is a distance in ICtCp (ITU-R
+BT.2100); a distance of 1 can just be seen under the most critical conditions.
 """
 
 import jax.numpy as jnp
@@ -26,9 +26,9 @@ _BT2020_TO_LMS = np.array([[1688, 2146, 262], [683, 2951, 462], [99, 309, 3688]]
 _LMS_TO_ICTCP = (
     np.array([[2048, 2048, 0], [6610, -13613, 7003], [17933, -17390, -543]]) / 4096
 )
-_DARKEST = 1e-8  # cd/m^2; at 0 the slope of the code is infinite
+_DARKEST = 1e-8  # cd/m^2; the slope of the PQ code is infinite at 0
 
-# BT.2124, equation (1): T is half of Ct.
+# BT.2124, equation (1), where T is half of Ct.
 _SCALE = np.array([1.0, 0.5, 1.0]) * 720
 
 
@@ -38,7 +38,7 @@ def delta_e_itp(
     """Returns the mean Delta E ITP over the pixels of linear BT.709 light in cd/m^2."""
     square = jnp.sum((_itp(test) - _itp(reference)) ** 2, axis=-1)
     square = jnp.where(jnp.all(test == reference, axis=-1), 0, square)
-    # The slope of the root is infinite at zero, where the two colours are equal.
+    # Equal colours have distance 0, where the slope of the root would be infinite.
     distance = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
     return jnp.mean(distance, axis=(-2, -1))
 

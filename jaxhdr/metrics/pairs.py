@@ -1,4 +1,4 @@
-"""One pair of images after the other, for metrics that take a lot of memory."""
+"""Scores a batch one pair after the other, for metrics that take much memory."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +13,17 @@ def each_pair(
     test: Float[Array, "*batch h w c"],
     reference: Float[Array, "*batch h w c"],
 ) -> Any:
-    """Returns the scores of each pair of test and reference, with the memory of one."""
+    """Returns the scores of every pair, using the memory of one pair at a time.
+
+    Args:
+      score: function from one pair, test first, to its scores.
+      test: the estimates.
+      reference: the truths.
+    """
     batch = test.shape[:-3]
     pairs = jnp.stack([test, reference], axis=-4).reshape(-1, 2, *test.shape[-3:])
     if len(pairs) == 1:
-        # Without a loop, XLA computes what several metrics share once.
+        # Without a loop, XLA computes shared parts of several metrics only once.
         scores = jax.tree.map(lambda x: x[None], score(pairs[0]))
     else:
         scores = jax.lax.map(score, pairs)

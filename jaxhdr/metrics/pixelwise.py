@@ -1,9 +1,9 @@
-"""Scores made from the difference of each pixel.
+"""Scores that are computed from the difference of each pixel.
 
-Images are linear BT.709 radiance, channels last. `test` is the estimate, `reference`
-the truth; both have one shape and one scale, and nothing here aligns them. Every
-function is differentiable in `test`, also where the two images are equal.
-A score that does not exist (no pixel to count, a black reference) is NaN.
+Images are linear BT.709 radiance, channels last. `test` is the estimate and `reference`
+the truth. Both have the same shape and the same scale; nothing here aligns them. Every
+function is differentiable in `test`, also where the two images are equal. An undefined
+score (no pixel counts, or the reference is black) is NaN.
 """
 
 import jax
@@ -23,7 +23,8 @@ __all__ = [
 ]
 
 # Radiance below 1/12.92/255 = 2^-11.7 of the LDR's white is less than the first 8-bit
-# sRGB code (IEC 61966-2-1): the photograph holds nothing of it, so errors fade out.
+# sRGB code (IEC 61966-2-1). The photograph has no information about it, so errors fade
+# out below this floor.
 STOPS_FLOOR = 2.0**-12
 _PIXELS = (-3, -2, -1)
 
@@ -31,9 +32,9 @@ _PIXELS = (-3, -2, -1)
 def max_one(
     test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
 ) -> tuple[Float[Array, "*batch h w 3"], Float[Array, "*batch h w 3"]]:
-    """Returns both images over the reference's maximum, clipped to [0, 1].
+    """Returns both images divided by the reference's maximum and clipped to [0, 1].
 
-    A black reference has no such scale: both results are NaN.
+    If the reference is black, both results are NaN.
     """
     peak = jnp.max(reference, axis=_PIXELS, keepdims=True)
     scale = 1 / jnp.where(peak > 0, peak, jnp.nan)
@@ -48,8 +49,8 @@ def mu_law_codes(
 ) -> tuple[Float[Array, "*batch h w 3"], Float[Array, "*batch h w 3"]]:
     """Returns the mu-law codes of both images, after `max_one`.
 
-    Equal values get equal codes: XLA may round two copies of one curve differently,
-    and identical images then scored 155 dB.
+    Equal values get equal codes. XLA may round two copies of the same curve
+    differently, and identical images scored 155 dB because of that.
     """
     test, reference = max_one(test, reference)
     code = color.mu_law(test, mu=mu)
@@ -65,7 +66,7 @@ def psnr(
 ) -> Float[Array, "*batch"]:
     """Returns the peak signal-to-noise ratio in dB over all values of each image.
 
-    Equal images score infinity, where the gradient is defined as zero.
+    Equal images score infinity; their gradient is defined as zero.
     """
     error = _mean((test - reference) ** 2) / peak**2
     decibels = -10 * jnp.log10(jnp.where(error == 0, 1, error))
@@ -87,8 +88,8 @@ def mu_law_psnr(
 ) -> Float[Array, "*batch"]:
     """Returns the PSNR in dB of mu-law codes, after `max_one`.
 
-    Kalantari and Ramamoorthi (2017), "Deep High Dynamic Range Imaging of Dynamic
-    Scenes", for the curve and mu = 5000.
+    The curve and mu = 5000 are from Kalantari and Ramamoorthi (2017), "Deep High
+    Dynamic Range Imaging of Dynamic Scenes".
     """
     return psnr(*mu_law_codes(test, reference, mu=mu), peak=1.0)
 
@@ -102,13 +103,13 @@ def log2_rmse(
 ) -> Float[Array, "*batch"]:
     """Returns the root-mean-square difference of log2(radiance + floor), in stops.
 
-    Images have the scale `ldr_white`. Negative radiance counts as none.
+    Images have the scale `ldr_white`. Negative radiance counts as 0.
 
     Args:
-        test: The estimate.
-        reference: The truth.
-        mask: The pixels that count; all of them by default.
-        floor: Radiance added to both images before the logarithm.
+      test: the estimate.
+      reference: the truth.
+      mask: the pixels that count; by default, all of them.
+      floor: radiance that is added to both images before the logarithm.
     """
     stops = jnp.log2(jnp.maximum(test, 0) + floor)
     stops -= jnp.log2(jnp.maximum(reference, 0) + floor)

@@ -1,7 +1,7 @@
-"""What is done to an estimate and the truth before they are compared, by name.
+"""Protocols: how an estimate and the truth are prepared before they are compared.
 
-A score without its protocol cannot be compared with another. Images are linear BT.709
-radiance; everything is computed once per image, in float64, by NumPy.
+Two scores are comparable only if they have the same protocol. Images are linear BT.709
+radiance. Everything is computed once per image, in float64, with NumPy.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ __all__ = ["Protocol", "aligned", "correct_response"]
 Image = Float[np.ndarray, "h w 3"]
 
 _DARKEST = 0.005  # cd/m^2
-# The authors' scale of u', v', so that both are about as large as the codes.
+# The authors scale u' and v' so that both are about as large as the PQ codes.
 _CHROMA_SCALE = 410 / 255
 _RIDGE = 0.01
 # ITU-R BT.709: linear RGB to XYZ, white point D65.
@@ -51,13 +51,13 @@ class Prepared(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """What is done before images are scored.
+    """How images are prepared before they are scored.
 
     Attributes:
-      alignment: how the scale of the estimate is set, one of `ALIGNMENTS`; see
+      alignment: one of `ALIGNMENTS`, which sets the scale of the estimate; see
         `aligned`.
-      response_correction: whether `correct_response` follows.
-      display: that shows both images to metrics of absolute light.
+      response_correction: whether `correct_response` is applied after the alignment.
+      display: the display on which metrics of absolute light see both images.
     """
 
     alignment: str = "none"
@@ -69,8 +69,8 @@ class Protocol:
 
     @property
     def shown_by(self) -> Display:
-        """The display that metrics of absolute light are given."""
-        if self.alignment == "paper_range":  # which ends in cd/m^2
+        """The display on which metrics of absolute light see the images."""
+        if self.alignment == "paper_range":  # the aligned images are in cd/m^2
             return dataclasses.replace(self.display, white=1.0)
         return self.display
 
@@ -81,15 +81,15 @@ class Protocol:
         *,
         clipped: Bool[np.ndarray, "h w 1"] | None = None,
     ) -> Prepared:
-        """Returns the images as they are scored.
+        """Returns the images in the form in which they are scored.
 
         Args:
           test: the estimate.
           reference: the truth.
-          clipped: the mask of clipped pixels, for alignment `median`.
+          clipped: the mask of clipped pixels, which alignment `median` leaves out.
 
         Raises:
-          UserError: an image has nothing to align by.
+          UserError: an image cannot be aligned.
         """
         test, reference, stops = _aligned(test, reference, self.alignment, clipped)
         if self.response_correction:
@@ -102,7 +102,7 @@ class Protocol:
         return Prepared(test, reference, stops)
 
     def describe(self) -> dict[str, Any]:
-        """Returns what a report says of it."""
+        """Returns the protocol in the form in which a report stores it."""
         return {
             "alignment": self.alignment,
             "response_correction": self.response_correction,
@@ -117,25 +117,27 @@ def aligned(
     alignment: str,
     clipped: Bool[np.ndarray, "h w 1"] | None = None,
 ) -> tuple[Image, Image]:
-    """Returns estimate and truth on the scale that a protocol compares them on.
+    """Returns the estimate and the truth on the scale on which they are compared.
 
-    - `none`: as they are.
-    - `median`: the estimate times the median ratio of the truth to it, over the
-      channels of pixels that are not clipped in the photograph and not black.
-    - `mean_half`: each image over twice its mean (Oh et al. 2021, section 3.1).
-    - `paper_range`: each image mapped linearly, so that its 0.1 % smallest values end
-      at 1 and its 0.1 % largest begin at 999, then clipped at 0 (Liu et al. 2020,
-      "Single-Image HDR Reconstruction", as the authors told): in cd/m^2.
+    - `none`: both images are returned unchanged.
+    - `median`: the estimate is multiplied by the median ratio of truth to estimate,
+      over the channels of pixels that are neither clipped in the photograph nor black.
+    - `mean_half`: each image is divided by twice its mean (Oh et al. 2021, section
+      3.1).
+    - `paper_range`: each image is mapped linearly so that its 0.1 % smallest values end
+      at 1 and its 0.1 % largest values begin at 999, then clipped at 0 (Liu et al.
+      2020, "Single-Image HDR Reconstruction", by the authors' own description). The
+      results are in cd/m^2.
 
     Args:
       test: the estimate.
       reference: the truth.
-      alignment: the protocol's name.
-      clipped: the mask of clipped pixels, for `median`; none by default.
+      alignment: name of the alignment, one of `ALIGNMENTS`.
+      clipped: the mask of clipped pixels for `median`; by default, no pixel is clipped.
 
     Raises:
-      UserError: the name is unknown, or an image has nothing to align by: it is black,
-        or of one value.
+      UserError: the name is unknown, or an image cannot be aligned because it is black
+        or has a single value.
     """
     _check_name(alignment)
     prepared = _aligned(test, reference, alignment, clipped)
@@ -176,8 +178,8 @@ def _median_ratio(
         counted &= ~np.asarray(clipped)
     if not counted.any():
         raise UserError(
-            "no pixel to align by: none is unclipped in the photograph and above 0 in "
-            "both images; use alignment none"
+            "the images have no pixel to align by: no pixel is unclipped in the "
+            "photograph and above 0 in both images; use alignment none"
         )
     return float(np.median(reference[counted] / test[counted]))
 
@@ -185,7 +187,10 @@ def _median_ratio(
 def _to_mean_half(image: Image) -> float:
     mean = image.mean()
     if mean <= 0:
-        raise UserError("an image of mean 0 cannot be aligned by its mean; it is black")
+        raise UserError(
+            f"an image has mean {mean:g}; alignment mean_half needs a mean above 0: "
+            "use alignment none"
+        )
     return float(0.5 / mean)
 
 
@@ -195,21 +200,23 @@ def _paper_range(image: Image) -> Image:
     low, high = values[count - 1], values[image.size - count]
     if high <= low:
         raise UserError(
-            f"an image of one value ({low:g}) cannot be aligned by its range"
+            f"an image has the single value {low:g}; alignment paper_range needs "
+            "different values: use alignment none"
         )
     return np.maximum((image - low) * (998 / (high - low)) + 1, 0)
 
 
 def correct_response(test: Image, reference: Image) -> Image:
-    """Returns an estimate after the smooth curve that brings it nearest to the truth.
+    """Returns the estimate mapped by the smooth curve that brings it nearest the truth.
 
     Hanji, Mantiuk, Eilertsen, Hajisharif and Unger (2022), "Comparison of single image
-    HDR reconstruction methods: the caveats of quality assessment": a camera's response
-    cannot be known from one photograph, and an estimate that mistakes it would be
-    judged by that alone. A cubic maps PQ codes of luminance; polynomials of third
-    degree map u' and v', by ridge regression towards the identity.
+    HDR reconstruction methods: the caveats of quality assessment". One photograph does
+    not determine the camera's response, and an error in it would dominate the score. A
+    cubic maps the PQ codes of luminance. Polynomials of third degree, fitted by ridge
+    regression towards the identity, map u' and v'.
 
-    It also repairs tone that the method got wrong, so report scores with and without.
+    The correction also repairs wrong tones that are the method's own fault, so report
+    scores with and without it.
 
     Args:
       test: the estimate, in cd/m^2.
@@ -242,7 +249,7 @@ def _features(chroma: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 8"]:
 def _split(
     light: Image,
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n 2"]]:
-    """Returns luminance, and u' and v' (CIE 1976) in the authors' scale."""
+    """Returns luminance, and u' and v' (CIE 1976) on the authors' scale."""
     x, y, z = (light.reshape(-1, 3) @ _TO_XYZ.T).T
     total = x + 15 * y + 3 * z
     return y, _CHROMA_SCALE * np.stack([4 * x / total, 9 * y / total], axis=1)

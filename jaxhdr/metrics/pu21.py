@@ -1,8 +1,8 @@
-"""Scores of the codes that make differences of absolute light equally visible.
+"""Scores of PU21 codes, in which equal differences are about equally visible.
 
 Mantiuk and Azimi (2021), "PU21: A novel perceptually uniform encoding for adapting
 existing quality metrics for HDR", with the parameters `banding_glare` of the authors'
-program. Images are linear BT.709 radiance in cd/m^2 as the display emits it.
+program. Images are linear BT.709 radiance in cd/m^2, as emitted by the display.
 """
 
 import jax
@@ -16,14 +16,17 @@ __all__ = ["pu21_code", "pu21_psnr", "pu21_ssim"]
 
 _P1, _P2, _P3 = 0.353487901, 0.3734658629, 8.277049286e-05
 _P4, _P5, _P6, _P7 = 0.9062562627, 0.09150303166, 0.9099517204, 596.3148142
-_DARKEST, _BRIGHTEST = 0.005, 10_000.0  # cd/m^2 that the code was fitted to
+_DARKEST, _BRIGHTEST = 0.005, 10_000.0  # cd/m^2; the code was fitted in this range
 _PEAK = 256.0  # the code of 100 cd/m^2, the white of a usual display
-# Of the authors' program, of more digits than those of BT.709.
+# These weights are from the authors' program and have more digits than BT.709's.
 _LUMINANCE = (0.212656, 0.715158, 0.072186)
 
 
 def pu21_code(light: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Returns the PU21 code of light in cd/m^2, of [0.005, 10000]: 0 to 595."""
+    """Returns the PU21 code, from 0 to 595, of light in cd/m^2.
+
+    Light is clipped to [0.005, 10000] first.
+    """
     power = jnp.clip(light, _DARKEST, _BRIGHTEST) ** _P4
     ratio = (_P1 + _P2 * power) / (1 + _P3 * power)
     return jnp.maximum(_P7 * (ratio**_P5 - _P6), 0)
@@ -41,7 +44,8 @@ def pu21_ssim(
 ) -> Float[Array, "*batch"]:
     """Returns the SSIM of the codes of luminance, as the authors' program computes it.
 
-    With range 256, and windows around every pixel of an image whose edge is repeated.
+    The range is 256. Every pixel has a window, because the edges of the image are
+    repeated outwards.
     """
     weights = jnp.asarray(_LUMINANCE, test.dtype)[:, None]
     test, reference = (
@@ -56,7 +60,7 @@ def pu21_ssim(
 def _codes(
     test: Float[Array, "*batch h w c"], reference: Float[Array, "*batch h w c"]
 ) -> tuple[Float[Array, "*batch h w c"], Float[Array, "*batch h w c"]]:
-    """Returns the codes of both images; of equal values, equal ones."""
+    """Returns the codes of both images; equal values get equal codes."""
     code = pu21_code(test)
     same = jax.lax.stop_gradient(code)
     return code, jnp.where(test == reference, same, pu21_code(reference))

@@ -1,15 +1,17 @@
 """Structural similarity (SSIM), at one scale and at several.
 
 Wang, Bovik, Sheikh and Simoncelli (2004), "Image Quality Assessment: From Error
-Visibility to Structural Similarity": Gaussian window of 11 pixels with sigma 1.5,
-population (co)variances, K1 = 0.01, K2 = 0.03, only windows that lie inside the image,
-mean over windows and channels. Images smaller than the window have no score (NaN).
+Visibility to Structural Similarity". The window is Gaussian, 11 pixels wide with sigma
+1.5; variances and covariances are those of the population; K1 = 0.01, K2 = 0.03. Only
+windows inside the image count, and the score is the mean over windows and channels. The
+score of an image smaller than the window is NaN.
 
-The map is computed as 1 minus its distance from 1, from the difference of the images:
-equal images score exactly 1, and float32 keeps its digits near 1, where the textbook
-form subtracts almost equal numbers. Variances are means of squared deviations, also at
-radiances of 1e4, where the mean square less the squared mean has no digit left. So
-SSIM serves as a loss, too: all gradients are finite (reverse mode only).
+The map is computed as 1 minus its distance from 1, and the distance from the difference
+of the images. So equal images score exactly 1, and float32 stays precise near 1, where
+the textbook form subtracts almost equal numbers. Variances are means of squared
+deviations, which stay precise at radiances of 1e4, where the mean square minus the
+squared mean loses all digits. SSIM can therefore also serve as a loss: all gradients
+are finite (reverse mode only).
 """
 
 import functools
@@ -66,9 +68,9 @@ def multi_scale_ssim(
 ) -> Float[Array, "*batch"]:
     """Returns the multi-scale SSIM, mean over channels, for values in [0, peak].
 
-    Wang, Simoncelli and Bovik (2003), with five scales, each of half the size by means
-    of 2 x 2 pixels. Anticorrelation at a scale counts as no correlation. An image whose
-    smaller side is below 176 pixels has no score (NaN).
+    Wang, Simoncelli and Bovik (2003), with five scales. Each scale has half the size of
+    the one before, by averaging 2 x 2 pixels. Negative correlation at a scale counts as
+    no correlation. The score of an image whose smaller side is below 176 pixels is NaN.
     """
     *batch, height, width, channels = test.shape
     last = len(_SCALE_EXPONENTS) - 1
@@ -82,7 +84,7 @@ def multi_scale_ssim(
             similarity *= 1 - luminance
         by_channel = similarity.reshape(*similarity.shape[:-1], -1, channels)
         mean = jnp.mean(by_channel, axis=(-3, -2))
-        # The slope of the power is infinite at zero.
+        # The mask keeps the gradient finite: the slope of the power is infinite at 0.
         power = jnp.where(mean > 0, mean, 1) ** exponent
         product *= jnp.where(mean > 0, power, 0)
         test, reference = _halved(test), _halved(reference)
@@ -105,9 +107,10 @@ def _distances(
 ) -> tuple[
     Float[Array, "*batch rows columns_c"], Float[Array, "*batch rows columns_c"]
 ]:
-    """Returns 1 less the similarity of luminance, and of contrast with structure."""
-    # The squares and the variances of two images sum to half of those of their sum and
-    # difference. Columns and channels are merged: long rows of XLA's loops are fast.
+    """Returns 1 minus the similarity of luminance, and of contrast with structure."""
+    # With s = test + reference and d = test - reference, the squares (and variances) of
+    # both images sum to half of those of s and d. Columns and channels are merged,
+    # because XLA's loops are fast over long rows.
     fields = jnp.stack([test + reference, test - reference])
     fields = fields.reshape(*fields.shape[:-2], -1)
     along_rows = _moments(fields, jnp.zeros_like(fields), -1, test.shape[-1])
@@ -148,8 +151,14 @@ def _two_pass(
 ) -> tuple[Array, Array]:
     """Returns the mean and variance in each whole window along one axis.
 
-    Given are those of what lies in each element, `step` apart: by the law of total
-    variance, the mean of the variances plus the variance of the means.
+    By the law of total variance, the variance in a window is the mean of its elements'
+    variances plus the variance of its elements' means.
+
+    Args:
+      means: the mean of each element.
+      variances: the variance of each element.
+      axis: the axis along which the windows lie.
+      step: distance on this axis between neighbouring elements of a window.
     """
     shifted = list(_windows(means, axis, step))
     mean = _weighted(shifted)
@@ -166,8 +175,8 @@ def _moments_forward(means, variances, axis, step):
 
 
 def _moments_backward(axis, step, saved, cotangents):
-    # Gathered by hand from the windows that hold an element: JAX's own transposition
-    # pads and sums each slice, which took 3 to 7 times as long on a CPU.
+    # Each element gathers its gradient from the windows that contain it. JAX's own
+    # transposition pads and sums each slice, which took 3 to 7 times as long on a CPU.
     means, mean = saved
     margins = [(0, 0)] * means.ndim
     margins[axis] = ((WINDOW - 1) * step,) * 2
@@ -186,9 +195,9 @@ _moments.defvjp(_moments_forward, _moments_backward)
 
 
 def _windows(values: Array, axis: int, step: int) -> Iterable[Array]:
-    """Yields each window's first elements, then its second ones, and so on."""
+    """Yields the first elements of all windows, then the second ones, and so on."""
     size = values.shape[axis] - (WINDOW - 1) * step
-    # Sums of slices fuse; XLA's convolution took 7 to 12 times as long on a CPU.
+    # XLA fuses sums of slices; its convolution took 7 to 12 times as long on a CPU.
     for start in range(0, WINDOW * step, step):
         yield jax.lax.slice_in_dim(values, start, start + size, axis=axis)
 

@@ -1,9 +1,10 @@
-"""Scores of what a viewer of a usual display sees after tone mapping.
+"""Scores of tone-mapped images, as a viewer sees them on a usual display.
 
-Oh et al. (2021) average PSNR and SSIM over four styles of a commercial program; these
-average over the four published operators of `jaxhdr.tone_mapping`, so the numbers are
-not theirs. Each image is mapped by its own statistics, and the display values are
-sRGB-encoded: a factor between the images costs nothing.
+Oh et al. (2021) average PSNR and SSIM over four styles of a commercial program. The
+scores here average over the four published operators of `jaxhdr.imaging.tone_mapping`,
+so they are not comparable with the paper's. Each image is mapped by its own statistics,
+so a factor between the images does not change the score. Display values are
+sRGB-encoded.
 """
 
 import functools

@@ -1,8 +1,8 @@
 """Bicubic resizing to a given size, as MATLAB's `imresize` computes it.
 
 Keys (1981), "Cubic Convolution Interpolation for Digital Image Processing", with
-a = -1/2. When an image shrinks, the kernel is stretched by the same factor, against
-aliasing. Beyond its edges the image is mirrored, the edge pixels repeated.
+a = -1/2. When an image shrinks, the kernel is stretched by the same factor to prevent
+aliasing. Beyond its edges the image is mirrored, and the edge pixels are repeated.
 """
 
 import functools
@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Float64
 def resize(
     images: Float[Array, "*batch h w"], size: tuple[int, int]
 ) -> Float[Array, "*batch rows columns"]:
-    """Returns the images in another size (rows, columns)."""
+    """Returns the images resized to `size` (rows, columns)."""
     for axis, (before, after) in enumerate(
         zip(images.shape[-2:], size, strict=True), start=-2
     ):
@@ -28,7 +28,7 @@ def resize(
 def resize_like(
     images: Float[Array, "*batch h w"], other: Float[Array, "*others rows columns"]
 ) -> Float[Array, "*batch rows columns"]:
-    """Returns the images in the size of another."""
+    """Returns the images resized to the height and width of `other`."""
     rows, columns = other.shape[-2:]
     return resize(images, (rows, columns))
 

@@ -1,8 +1,8 @@
 """The first stages of vision, as HDR-VDP models them: optics, receptors, sensitivity.
 
-Constants are those of the metrics' published programs, given by the caller where the
-versions differ. Luminance is in cd/m^2, frequency in cycles per degree. Tables are
-made once in float64 and get the precision of the image when they meet it.
+Constants are those of the metrics' published programs; where the versions differ, the
+caller gives them. Luminance is in cd/m^2, frequency in cycles per degree. Tables are
+computed once in float64 and converted to the image's precision when they are used.
 """
 
 import dataclasses
@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-# What the tables of receptors and sensitivity cover.
+# The range of luminance in cd/m^2 of the tables of receptors and sensitivity.
 DARKEST, BRIGHTEST = 1e-5, 1e5
 _LOG_DARKEST, _LOG_BRIGHTEST = -5.0, 5.0
 
-# Mantiuk et al. (2011), "HDR-VDP-2", equation 1: what the optics of the eye pass.
+# Mantiuk et al. (2011), "HDR-VDP-2", equation 1: the transfer of the eye's optics.
 _SCATTER = (0.061466549455263, 0.99727370023777070)
 _OPTICS_WEIGHTS = (
     0.426 * _SCATTER[1],
@@ -26,20 +26,21 @@ _OPTICS_WEIGHTS = (
 )
 _OPTICS_DECAYS = (0.028, 0.37, 37.0, 360.0)
 
-# Luminance where rods are most sensitive; exponent and width of the fall above it.
+# Luminance at which rods are most sensitive; exponent and width of the fall above it.
 _RODS_PEAK, _RODS_BRIGHT = 1.1732, (2.9899, 0.5547)
 _NUM_RESPONSES = 2048
 
 
 @dataclasses.dataclass(frozen=True)
 class Receptors:
-    """What differs between versions in the sensitivity of cones and rods.
+    """Constants of the sensitivity of cones and rods that differ between versions.
 
     Attributes:
-      both: a, b, c, d of a ((b / luminance)^c + 1)^-d, of cones and rods together.
-      rods_dark: exponent and width of the rods' fall below their peak.
-      rods_log_gain: log10 of the rods' sensitivity at their peak.
-      gain: of the responses.
+      both: a, b, c and d of a ((b / luminance)^c + 1)^-d, the sensitivity of cones and
+        rods together.
+      rods_dark: exponent and width of the fall of the rods' sensitivity below its peak.
+      rods_log_gain: log10 of the rods' sensitivity at its peak.
+      gain: factor of the responses.
     """
 
     both: tuple[float, float, float, float]
@@ -52,7 +53,7 @@ class Receptors:
 def response_tables(receptors: Receptors) -> Float[np.ndarray, "2 levels"]:
     """Returns the response of one kind of cones, and of rods, by log luminance.
 
-    It grows by the sensitivity per relative change of luminance, so that equal
+    The slope of the response over log luminance is the sensitivity, so that equal
     differences of response are about equally visible.
     """
     log_luminance = np.linspace(_LOG_DARKEST, _LOG_BRIGHTEST, _NUM_RESPONSES)
@@ -76,14 +77,14 @@ def response_tables(receptors: Receptors) -> Float[np.ndarray, "2 levels"]:
 def frequencies(
     size: tuple[int, int], pixels_per_degree: Float[Array, ""] | float
 ) -> Float[Array, "h half_w"]:
-    """Returns the frequencies of what `rfft2` returns of an image of that size."""
+    """Returns the frequencies of the output of `rfft2` for an image of that size."""
     rows, columns = jnp.fft.fftfreq(size[0]), jnp.fft.rfftfreq(size[1])
-    # Not `hypot`, whose slope at (0, 0) is NaN.
+    # `hypot` would not do: its slope at (0, 0) is NaN.
     return pixels_per_degree * jnp.sqrt(rows[:, None] ** 2 + columns[None] ** 2)
 
 
 def optics_transfer(frequency: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Returns the share of contrast that the eye's optics pass."""
+    """Returns the share of contrast that passes the eye's optics."""
     parts = zip(_OPTICS_WEIGHTS, _OPTICS_DECAYS, strict=True)
     each = [weight * jnp.exp(-decay * frequency) for weight, decay in parts]
     return sum(each[1:], start=each[0])
@@ -98,9 +99,11 @@ def neural_sensitivity(
     """Returns the contrast sensitivity of the eye behind its optics.
 
     Args:
-      frequency: of the shape of `luminance`, if both are arrays; zero has none.
-      luminance: that the eye is adapted to.
-      constants: rows of luminance and p1 to p4; between rows, linear in log luminance.
+      frequency: frequency in cycles per degree; an array has the shape of `luminance`.
+        At frequency 0 the sensitivity is 0.
+      luminance: luminance in cd/m^2 to which the eye is adapted.
+      constants: rows of luminance and p1 to p4; values between rows are interpolated
+        linearly in log luminance.
     """
     log_luminance = jnp.log10(luminance)
     p1, p2, p3, p4 = (
@@ -114,14 +117,14 @@ def neural_sensitivity(
 
 
 def log_adaptation(luminance: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Returns log10 of luminance, clipped to what the tables cover."""
+    """Returns log10 of luminance, clipped to the range of the tables."""
     return jnp.log10(jnp.clip(luminance, DARKEST, BRIGHTEST))
 
 
 def look_up(
     table: Float[Array, " levels"], log_luminance: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
-    """Returns values of a table that is even in log luminance, linear in between."""
+    """Returns values of a table, interpolated linearly; its log luminances are even."""
     last = len(table) - 1
     span = _LOG_BRIGHTEST - _LOG_DARKEST
     position = jnp.clip((log_luminance - _LOG_DARKEST) * (last / span), 0, last)
@@ -132,5 +135,5 @@ def look_up(
 
 
 def even_luminance(levels: int) -> Float[np.ndarray, " levels"]:
-    """Returns the luminance of the entries of a table for `look_up`."""
+    """Returns the luminances of the entries of a table that `look_up` reads."""
     return np.logspace(_LOG_DARKEST, _LOG_BRIGHTEST, levels)

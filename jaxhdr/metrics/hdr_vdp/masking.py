@@ -1,7 +1,7 @@
-"""What hides a difference from the eye, as the versions of HDR-VDP share it.
+"""Visual masking, in the form that both versions of HDR-VDP share.
 
-Pairs hold the difference of test and reference first, then the reference, along an axis
-of two: see `hdrvdp2`.
+A pair is an axis of two: the difference of test and reference first, then the
+reference. `hdr_vdp.v2` says why.
 """
 
 import jax.numpy as jnp
@@ -20,13 +20,13 @@ __all__ = [
     "signed_power",
 ]
 
-_CHANGED = 0.001  # relative; pixels that differ less cost no quality
+_CHANGED = 0.001  # relative; pixels that differ by less do not lower the quality
 
 Band = Float[Array, "_ _ _"]  # orientation, row, column
 
 
 def from_reference(images: Float[Array, "2 h w"]) -> Float[Array, "2 h w"]:
-    """Returns test less reference, and reference, of test and reference."""
+    """Returns (test - reference, reference), given (test, reference)."""
     test, reference = images
     return jnp.stack([test - reference, reference])
 
@@ -41,14 +41,14 @@ def changed(pair: Float[Array, "2 h w c"]) -> Float[Array, "h w"]:
 
 
 def band_frequency(index: int, pixels_per_degree: float) -> float:
-    """Returns that of a band in cycles per degree, the finest band being number 0."""
+    """Returns a band's frequency in cycles per degree; the finest band is number 0."""
     return pixels_per_degree / 2 / 2**index
 
 
 def mutual(band: Float[Array, "orientations 2 h w"]) -> Band:
-    """Returns the contrast that both images have, averaged over 3 x 3 pixels.
+    """Returns the contrast that both images share, averaged over 3 x 3 pixels.
 
-    Pixels outside count as zero.
+    Pixels outside the image count as zero.
     """
     difference, reference = band[:, 0], band[:, 1]
     weaker = jnp.minimum(jnp.abs(reference + difference), jnp.abs(reference))
@@ -58,10 +58,11 @@ def mutual(band: Float[Array, "orientations 2 h w"]) -> Band:
 
 
 def neighbours(masks: list[Band], index: int) -> list[Band]:
-    """Returns the masks of the bands beside one, in its size and number.
+    """Returns the masks of the finer and of the coarser band beside band `index`.
 
-    First the finer one, then the coarser one; the finest band has none before it, the
-    two coarsest have none behind.
+    Both have the size and the number of orientations of band `index`. The mask is zero
+    where a neighbour is missing: the finest band has no finer one, and the two coarsest
+    bands have no coarser one.
     """
     mask = masks[index]
     beside = []
@@ -78,7 +79,8 @@ def neighbours(masks: list[Band], index: int) -> list[Band]:
 def signed_power(
     x: Float[Array, "*shape"], power: float, *, gain: float = 1.0
 ) -> Float[Array, "*shape"]:
-    """Returns x / gain to a power, with the sign of x, times gain."""
-    # The slope of a power below 1 is infinite at zero: the images are equal there.
+    """Returns gain * sign(x) * |x / gain|^power."""
+    # The gradient stays finite at x = 0, where the images are equal: there the slope of
+    # a power below 1 is infinite.
     size = jnp.where(x == 0, 1, jnp.abs(x / gain))
     return gain * jnp.sign(x) * size**power

@@ -1,10 +1,10 @@
-"""Steerable pyramid: an image as bands of one octave and one orientation each.
+"""Steerable pyramid: splits an image into bands of one octave and one orientation.
 
 Simoncelli and Freeman (1995), "The Steerable Pyramid: A Flexible Architecture for
 Multi-Scale Derivative Computation", with the filters of Karasaridis and Simoncelli
-(1996). Filters are correlated with the image mirrored about its edge pixels. All
-filters of a level share one Fourier transform: on a CPU that took a tenth of the time
-of XLA's convolutions, and its gradient is as fast.
+(1996). Filters are correlated with the image, which is mirrored about its edge pixels.
+All filters of a level share one Fourier transform. On a CPU this took a tenth of the
+time of XLA's convolutions, and the gradient is as fast.
 """
 
 import functools
@@ -24,7 +24,7 @@ ORIENTATIONS = {"sp0": 1, "sp3": 4}
 
 
 def halvings(side: int, *, filters: str) -> int:
-    """Returns how often a side can be halved while the filters fit into it."""
+    """Returns how often a side can be halved while the filters still fit into it."""
     smallest = len(_taps(filters, "lofilt"))
     count = 0
     while side >= smallest:
@@ -33,12 +33,12 @@ def halvings(side: int, *, filters: str) -> int:
 
 
 def build(images: Images, *, filters: str, height: int) -> Bands:
-    """Returns bands from fine to coarse: high-pass, `height` oriented ones, the rest.
+    """Returns bands from fine to coarse: high-pass, `height` oriented bands, low-pass.
 
     Args:
-        images: all of one size.
-        filters: `sp3` for four orientations or `sp0` for one.
-        height: number of oriented bands, at most `halvings`.
+      images: images of the same size.
+      filters: `sp3` for four orientations, or `sp0` for one.
+      height: number of oriented bands, at most `halvings`.
     """
     high, low = _correlate(images, _bank(filters, "hi0filt", "lo0filt"))
     bands = [high[None]]
@@ -50,7 +50,7 @@ def build(images: Images, *, filters: str, height: int) -> Bands:
 
 
 def reconstruct(bands: Sequence[Array], *, filters: str) -> Images:
-    """Returns images from the bands of `build`, or from changed ones."""
+    """Returns the images that bands from `build`, possibly modified, add up to."""
     high, *levels, base = bands
     low = base[0]
     for band in reversed(levels):
@@ -70,7 +70,7 @@ def _taps(filters: str, name: str) -> np.ndarray:
 
 @functools.cache
 def _bank(filters: str, *names: str) -> np.ndarray:
-    """Returns filters in windows of one size, each in the middle of its own."""
+    """Returns the filters, each padded evenly to the size of the largest one."""
     taps = [_taps(filters, name) for name in names]
     size = max(len(each) for each in taps)
     return np.stack([np.pad(each, (size - len(each)) // 2) for each in taps])
@@ -97,7 +97,10 @@ def _convolve(images: Float[Array, "filters *batch _ _"], bank: np.ndarray) -> I
 
 
 def _mirrored(images: Images, radius: int) -> tuple[Images, tuple[int, int]]:
-    """Returns images with margins, and a size that transforms fast and wraps none."""
+    """Returns images with mirrored margins, and a fast size for the transform.
+
+    The size is large enough that the circular convolution does not wrap around.
+    """
     margins = [(0, 0)] * (images.ndim - 2) + [(radius, radius)] * 2
     padded = jnp.pad(images, margins, mode="reflect")
     rows, columns = (_fast_length(side) for side in padded.shape[-2:])
@@ -109,7 +112,7 @@ def _fast_length(side: int) -> int:
 
 
 def _transfer(bank: np.ndarray, size: tuple[int, int], like: Array) -> Array:
-    # Transformed when the program runs: as constants the filters of a large image
-    # would fill gigabytes of the compiled program.
+    # The filters are transformed when the program runs: stored as constants for a large
+    # image, their transforms would add gigabytes to the compiled program.
     taps = jnp.asarray(bank, jnp.finfo(like.dtype).dtype)
     return jnp.fft.rfft2(taps, s=size)

@@ -1,7 +1,7 @@
-"""What the cones and rods of the eye take up of the light of a display.
+"""The share of a display's light that the eye's cones and rods absorb.
 
-The numbers are tables that come with the visibility metrics: `tables/README.md` says
-where from. Computed once, in float64; no JAX.
+The numbers are tables that come with the visibility metrics; `tables/README.md` gives
+their sources. Everything is computed once, in float64, without JAX.
 """
 
 import functools
@@ -14,12 +14,12 @@ from scipy.interpolate import PchipInterpolator
 __all__ = ["D65", "load_table", "photoreceptor_response", "resampled"]
 
 WAVELENGTHS = np.linspace(360.0, 780.0, 420)  # nm, as the metrics sample them
-D65 = "d65"  # the spectrum of an image that has luminance only
+D65 = "d65"  # the spectrum of images that have luminance only
 
 
 @functools.cache
 def load_table(name: str) -> Float64[np.ndarray, "rows columns"]:
-    """Returns a packaged table, without the ending of its file's name."""
+    """Returns a packaged table; `name` is the file's name without `.csv`."""
     file = (
         importlib.resources.files("jaxhdr.metrics.hdr_vdp") / "tables" / f"{name}.csv"
     )
@@ -28,7 +28,7 @@ def load_table(name: str) -> Float64[np.ndarray, "rows columns"]:
 
 
 def resampled(name: str) -> Float64[np.ndarray, "wavelengths spectra"]:
-    """Returns spectra of a table at `WAVELENGTHS`, zero where the table ends.
+    """Returns the spectra of a table at `WAVELENGTHS`, and zero outside the table.
 
     The interpolation is monotone and cubic (PCHIP).
     """

@@ -1,16 +1,16 @@
-"""HDR-VDP-2: how visible a difference is, and how much it costs in quality.
+"""HDR-VDP-2: how visible a difference is, and how much it lowers the quality.
 
 Mantiuk, Kim, Rempel and Heidrich (2011), "HDR-VDP-2: A calibrated visual metric for
 visibility and quality predictions in all luminance conditions"; Narwaria, Mantiuk,
-Da Silva and Le Callet (2015), "HDR-VDP-2.2". This is version 2.2.1 with the
-quality of 2.2.0 beside its own, held against what the originals computed. Images are
-absolute radiance in cd/m^2 as the display emits it.
+Da Silva and Le Callet (2015), "HDR-VDP-2.2". This is version 2.2.1, with the quality
+of 2.2.0 as an additional result; tests compare both with values that the originals
+computed. Images are absolute radiance in cd/m^2, as emitted by the display.
 
 Results have the precision of the images: in float64 (`jax.enable_x64`) they equal the
-original, in float32 they are within 0.002 of its quality. For that, what is linear is
-applied to the difference of the images and to the reference: a transform rounds in
-proportion to the brightest lamp, and errors that the images share do not become
-differences.
+original's, in float32 the quality is within 0.002 of the original's. To keep this
+precision, linear transforms are applied to the difference of the images and to the
+reference. The rounding error of a transform grows with the brightest pixel, and errors
+common to both images would otherwise appear as differences.
 """
 
 import functools
@@ -28,9 +28,9 @@ from jaxhdr.metrics.hdr_vdp import bicubic, eye, masking, pyramid, spectra
 Color = Literal["rgb-bt.709", "luminance"]
 Surround = float | Literal["geometric mean"]
 
-SMALLEST = 17  # pixels to a side; the filters of the pyramid do not fit into less
+SMALLEST = 17  # pixels per side; the pyramid's filters do not fit into fewer
 
-# The spectrum of each channel: the metric takes linear RGB for the light of an LCD.
+# The spectrum of each channel: the metric treats linear RGB as the light of an LCD.
 _EMISSIONS: dict[Color, str] = {
     "rgb-bt.709": "hdrvdp2_emission_spectra_ccfl-lcd",
     "luminance": spectra.D65,
@@ -59,7 +59,7 @@ _SENSITIVITY = np.array(
 )
 _NUM_SENSITIVITIES = 256
 
-# Masking: exponents of the difference and of the masks, and weights of what masks.
+# Masking: exponents of the difference and of the masks, and the weights of the masks.
 _DIFFERENCE_POWER, _MASK_POWER = 10**0.544068, 10**0.49576
 _SELF_WEIGHT, _CROSS_WEIGHT, _NEIGHBOUR_WEIGHT = 10**0.189065, 10**0.449199, 10**1.52512
 _PSYCHOMETRIC_POWER = 3.5 / _DIFFERENCE_POWER
@@ -97,16 +97,17 @@ _QUALITY_WEIGHTS = {
 
 
 class Visibility(NamedTuple):
-    """What HDR-VDP-2 says of each image.
+    """The results of HDR-VDP-2 for each image.
 
     Attributes:
-      quality: Q of 2.2.1; 100 for equal images, less for worse ones, without an end.
+      quality: Q of 2.2.1; 100 for equal images, lower for worse ones, without a lower
+        bound.
       mean_opinion: Q_MOS of 2.2.0, from 0 to 100; its authors withdrew it as
         unreliable.
       detection: P_det, the probability that an observer sees any difference.
-      detection_map: P_map, that probability in each pixel.
-      largest_contrast: C_max, the difference where it is most visible, in units of the
-        threshold; it still tells images apart where `detection` is 1.
+      detection_map: P_map, the same probability for each pixel.
+      largest_contrast: C_max, the largest visible difference in units of the threshold;
+        it still distinguishes images where `detection` is 1.
     """
 
     quality: Float[Array, "*batch"]
@@ -117,10 +118,10 @@ class Visibility(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """The pair after the eye."""
+    """The pair as the receptors of the eye see it."""
 
-    response: Float[Array, "2 h w"]  # test less reference, and reference
-    adaptation: Float[Array, "2 h w"]  # test, and reference
+    response: Float[Array, "2 h w"]  # (test - reference, reference)
+    adaptation: Float[Array, "2 h w"]  # (test, reference)
 
 
 def hdr_vdp2(
@@ -131,17 +132,17 @@ def hdr_vdp2(
     color: Color = "rgb-bt.709",
     surround: Surround = _SURROUND,
 ) -> Visibility:
-    """Returns visibility and quality of the difference between images.
+    """Returns the visibility of the difference between images, and their quality.
 
-    An image with a side below `SMALLEST` pixels has no score (NaN).
+    The scores of an image with a side below `SMALLEST` pixels are NaN.
 
     Args:
-      test: in cd/m^2.
-      reference: in cd/m^2.
-      pixels_per_degree: of visual angle; 30 is usual.
-      color: what the channels are: linear BT.709 RGB, or luminance alone (c = 1).
-      surround: light in cd/m^2 around the image, on two sides of it; by default, as in
-        the original, darkness.
+      test: the estimate in cd/m^2.
+      reference: the truth in cd/m^2.
+      pixels_per_degree: pixels per degree of visual angle; 30 is usual.
+      color: meaning of the channels: linear BT.709 RGB, or luminance alone (c = 1).
+      surround: light in cd/m^2 beside the image, on two of its sides; the default is
+        darkness, as in the original.
     """
     return pairs.each_pair(
         functools.partial(
@@ -182,7 +183,7 @@ def _see(
     color: Color,
     surround: Surround,
 ) -> _Seen:
-    """Returns the answer of the receptors to the light that reaches the retina."""
+    """Returns the responses of the receptors to the light that reaches the retina."""
     light = _retinal(jnp.moveaxis(pair, -1, 0), pixels_per_degree, surround=surround)
     weights = spectra.photoreceptor_response(spectra.resampled(_EMISSIONS[color]))
     long, middle, _, rods = jnp.tensordot(
@@ -213,15 +214,16 @@ def _retinal(
     ).astype(channels.dtype)
 
     def blurred(channel: Float[Array, "h w"]) -> Float[Array, "h w"]:
-        # Rows of zeros need no transform of their own, nor rows that nobody reads.
+        # Rows of zeros and rows that are never read are not transformed.
         spectrum = jnp.fft.fft(jnp.fft.rfft(channel, n=2 * width), n=2 * height, axis=0)
         rows = jnp.fft.ifft(spectrum * transfer, axis=0)[:height]
         return jnp.fft.irfft(rows, n=2 * width)[:, :width]
 
-    # The optics leave an even surround as it is, so it can be left out and added.
+    # The optics do not change an even surround, so it is subtracted first and added
+    # again at the end.
     difference = channels[:, 0] - channels[:, 1]
     parts = jnp.stack([difference, channels[:, 1] - beside], axis=1)
-    # One by one: the transforms of a large image take gigabytes.
+    # One image at a time, because the transforms of a large image take gigabytes.
     flat = jnp.stack([blurred(part) for part in parts.reshape(-1, height, width)])
     difference, reference = jnp.moveaxis(flat.reshape(channels.shape), 1, 0)
     reference += beside
@@ -230,9 +232,9 @@ def _retinal(
 
 
 def _bands(seen: _Seen, pixels_per_degree: float) -> pyramid.Bands:
-    """Returns the pyramid of the response, as the neurons answer to it.
+    """Returns the pyramid of the response, its base filtered by neural sensitivity.
 
-    Each band holds test less reference, and reference.
+    Each band holds (test - reference, reference).
     """
     height = pyramid.halvings(min(seen.response.shape[-2:]), filters=_FILTERS)
     *fine, base = pyramid.build(seen.response, filters=_FILTERS, height=height)
@@ -258,7 +260,7 @@ def _bands(seen: _Seen, pixels_per_degree: float) -> pyramid.Bands:
 def _distances(
     bands: pyramid.Bands, adaptation: Float[Array, "2 h w"], pixels_per_degree: float
 ) -> list[masking.Band]:
-    """Returns the differences of the bands, in units of what can just be seen."""
+    """Returns the differences of the bands, in units of the visibility threshold."""
     log_adaptation = eye.log_adaptation(jnp.mean(adaptation, axis=0))
     masks = [masking.mutual(band) for band in bands]
     last = len(bands) - 1
@@ -294,7 +296,7 @@ def _quality(
         frequency = masking.band_frequency(index, pixels_per_degree)
         counted = distance * bicubic.resize_like(changed, distance)[None]
         energy = jnp.sum(counted**2, axis=(-2, -1))
-        # The slope of the root is infinite at zero, where the two images are equal.
+        # Equal images have energy 0, where the slope of the root would be infinite.
         root = jnp.where(energy > 0, jnp.sqrt(jnp.where(energy > 0, energy, 1)), 0)
         error = jnp.log(root / distance[0].size + _TINY)
         for version, weights in _QUALITY_WEIGHTS.items():

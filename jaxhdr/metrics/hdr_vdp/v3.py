@@ -2,9 +2,9 @@
 
 Mantiuk, Hammou and Hanji (2023), "HDR-VDP-3: A multi-metric for predicting image
 differences, quality and contrast distortions in high dynamic range and regular
-content". This is task `quality` of version 3.0.7, held against what the original
-computed, for an observer of 24 years. Images are absolute radiance in cd/m^2; precision
-is as in `hdr_vdp2`.
+content". This is the task `quality` of version 3.0.7 for an observer aged 24; tests
+compare it with values that the original computed. Images are absolute radiance in
+cd/m^2. The precision is that of `hdr_vdp2`.
 """
 
 import functools
@@ -21,7 +21,7 @@ from jaxhdr.metrics.hdr_vdp import bicubic, eye, masking, pyramid, spectra
 
 Color = Literal["rgb-bt.709", "luminance"]
 
-SMALLEST = 13  # pixels to a side; the filters of the pyramid do not fit into less
+SMALLEST = 13  # pixels per side; the pyramid's filters do not fit into fewer
 
 _FILTERS = "sp0"
 _DISPLAY = "hdrvdp3_emission_spectra_led-lcd-srgb"
@@ -33,15 +33,15 @@ _DARKEST, _BRIGHTEST = 1e-8, 1e10  # on the retina
 _NAN_RADIANCE = 1e-5
 
 _AGE, _REFERENCE_AGE = 24, 28  # years
-# Pokorny, Smith and Lutze (1987): density of the lens from 400 to 650 nm that grows
-# with age.
+# Pokorny, Smith and Lutze (1987): the part of the lens's density that grows with age,
+# from 400 to 650 nm.
 _LENS_DENSITY = np.array(
     [
-        *(0.600, 0.510, 0.433, 0.377, 0.327, 0.295, 0.267, 0.233, 0.207, 0.187, 0.167),
-        *(0.147, 0.133, 0.120, 0.107, 0.093, 0.080, 0.067, 0.053, 0.040, 0.033, 0.027),
-        *(0.020, 0.013, 0.007, 0.000),
+        [600, 510, 433, 377, 327, 295, 267, 233, 207, 187, 167, 147, 133],
+        [120, 107, 93, 80, 67, 53, 40, 33, 27, 20, 13, 7, 0],
     ]
 )
+_LENS_DENSITY = _LENS_DENSITY.ravel() / 1000
 _LENS_WAVELENGTHS = np.arange(400, 651, 10)
 _ADAPTATION_SIGMA = 10**-0.781367  # degrees
 _DARKEST_ADAPTATION = 1e-6
@@ -72,12 +72,12 @@ _POOLING_POWER = 0.8
 
 
 class Quality(NamedTuple):
-    """What HDR-VDP-3 says of each image.
+    """The results of HDR-VDP-3 for each image.
 
     Attributes:
       quality: Q; 10 for equal images.
-      just_objectionable: Q_JOD; 10 for equal images, one less for each difference that
-        three of four observers notice.
+      just_objectionable: Q_JOD; 10 for equal images, and one less for each difference
+        that three of four observers notice.
     """
 
     quality: Float[Array, "*batch"]
@@ -93,13 +93,13 @@ def hdr_vdp3(
 ) -> Quality:
     """Returns the quality of images.
 
-    An image with a side below `SMALLEST` pixels has no score (NaN).
+    The scores of an image with a side below `SMALLEST` pixels are NaN.
 
     Args:
-      test: in cd/m^2.
-      reference: in cd/m^2.
-      pixels_per_degree: of visual angle; 30 is usual.
-      color: what the channels are: linear BT.709 RGB, or luminance alone (c = 1).
+      test: the estimate in cd/m^2.
+      reference: the truth in cd/m^2.
+      pixels_per_degree: pixels per degree of visual angle; 30 is usual.
+      color: meaning of the channels: linear BT.709 RGB, or luminance alone (c = 1).
     """
     return pairs.each_pair(
         functools.partial(_one, pixels_per_degree=pixels_per_degree, color=color),
@@ -140,7 +140,7 @@ def _display_primaries() -> Float64[np.ndarray, "3 3"]:
 
 @functools.cache
 def _receptor_weights(color: Color) -> Float64[np.ndarray, "primaries 4"]:
-    """Returns the responses of L, M, S cones and rods to the channels."""
+    """Returns the responses of the L, M, S cones and of the rods to the channels."""
     table = _DISPLAY if color == "rgb-bt.709" else spectra.D65
     density = scipy.interpolate.PchipInterpolator(_LENS_WAVELENGTHS, _LENS_DENSITY)
     inside = np.clip(spectra.WAVELENGTHS, _LENS_WAVELENGTHS[0], _LENS_WAVELENGTHS[-1])
@@ -152,10 +152,11 @@ def _receptor_weights(color: Color) -> Float64[np.ndarray, "primaries 4"]:
 def _see(
     pair: Float[Array, "2 h w c"], pixels_per_degree: float, *, color: Color
 ) -> tuple[Float[Array, "2 h w"], Float[Array, "2 h w"]]:
-    """Returns the pair of responses, and the luminance each image adapts the eye to."""
+    """Returns the pair of responses, and the adaptation luminance of each image."""
     difference, reference = pair[0] - pair[1], pair[1]
     channels = jnp.moveaxis(jnp.stack([difference, reference]), -1, 0)
-    # An image that is mirrored all around has a cosine transform only.
+    # The image is mirrored at every side, so a cosine transform takes the place of the
+    # Fourier transform.
     transfer = eye.optics_transfer(_cosine_frequencies(reference, pixels_per_degree))
     light = _filtered(channels, transfer.astype(pair.dtype))
     weights = jnp.asarray(_receptor_weights(color).T, pair.dtype)
@@ -203,7 +204,7 @@ def _adaptation(
 def _relative_pupil_area(
     adaptation: Float[Array, "2 h w"], pixels_per_degree: float
 ) -> Float[Array, "2 1 1"]:
-    """Returns the area of the pupil, relative to that of the reference age.
+    """Returns the area of the pupil relative to its area at the reference age.
 
     Watson and Yellott (2012), "A unified formula for light-adapted pupil size".
     """
@@ -230,7 +231,7 @@ def _bands(response: Float[Array, "2 h w"], pixels_per_degree: float) -> pyramid
 def _distances(
     bands: pyramid.Bands, adaptation: Float[Array, "2 h w"], pixels_per_degree: float
 ) -> list[masking.Band]:
-    """Returns the differences of the bands, in units of what can just be seen."""
+    """Returns the differences of the bands, in units of the visibility threshold."""
     log_adaptation = eye.log_adaptation(jnp.mean(adaptation, axis=0))
     masks = [masking.mutual(band) for band in bands]
     distances = []
@@ -258,7 +259,7 @@ def _distances(
 def _threshold(
     frequency: Float[Array, ""], luminance: Float[Array, "*levels"]
 ) -> Float[Array, "*levels"]:
-    """Returns the contrast behind the optics that can just be seen."""
+    """Returns the threshold contrast: behind the optics, it can just be seen."""
     sensitivity = eye.neural_sensitivity(frequency, luminance, constants=_SENSITIVITY)
     return eye.optics_transfer(frequency) / sensitivity
 
@@ -272,7 +273,7 @@ def _dominant_frequency(
         jnp.fft.fftfreq(side, 1 / pixels_per_degree) for side in image.shape
     )
     frequency = jnp.sqrt(rows[:, None] ** 2 + columns[None] ** 2)
-    strongest = jnp.argmax(strength.T)  # of equals the first, column after column
+    strongest = jnp.argmax(strength.T)  # of ties, the first in column order
     return jax.lax.stop_gradient(frequency.T.ravel()[strongest])
 
 
@@ -283,7 +284,7 @@ def _pooled(
     for distance in distances:
         weight = bicubic.resize_like(changed, distance)[None]
         size = jnp.abs(distance * weight)
-        # The slope of the power is infinite at zero, where the images are equal.
+        # Equal images have size 0, where the slope of the power would be infinite.
         power = jnp.where(size > 0, jnp.where(size > 0, size, 1) ** _POOLING_POWER, 0)
         mean = jnp.mean(power)
         total += jnp.where(mean > 0, mean, 0) ** (1 / _POOLING_POWER)
