@@ -1,1 +1,1 @@
-"""TFDS data sets of this project, one folder each; they need no TensorFlow."""
+"""The TFDS data sets of this project, one folder each; they need no TensorFlow."""

@@ -1,4 +1,4 @@
-"""Who may import whom, as data. A new room gets a row here."""
+"""The table of allowed imports, and its tests. A new package needs a row here."""
 
 import ast
 import graphlib
@@ -11,15 +11,15 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 LIBRARY = ROOT / "jaxhdr"
 
-# The rooms of `jaxhdr`, folders and the modules beside them, lowest first, and which
-# of the others each may import. `errors` and `_version` are open to all of them.
+# The folders of `jaxhdr` and the modules beside them, lowest first, and which of the
+# others each of them may import. Everything may import `errors` and `_version`.
 ALLOWED = {
     "_version": set(),
     "errors": set(),
     "atomic": set(),
     "options": set(),
     "tiling": set(),
-    "image_io": {"atomic", "options"},  # files <-> NumPy, knows no JAX
+    "image_io": {"atomic", "options"},  # files <-> NumPy, without JAX
     "imaging": set(),
     "kernels": {"atomic"},
     "models": {"imaging", "kernels"},
@@ -27,26 +27,50 @@ ALLOWED = {
     "storage": {"atomic", "image_io", "imaging", "models", "options"},
     "data": set(),
     "inference": {
-        *("image_io", "imaging", "kernels", "models", "options", "storage"),
+        "image_io",
+        "imaging",
+        "kernels",
+        "models",
+        "options",
+        "storage",
         "tiling",
     },
     "pictures": {"atomic", "imaging", "inference", "models"},
     "evaluation": {
-        *("atomic", "data", "image_io", "imaging", "inference", "metrics", "pictures"),
-        *("models", "storage"),
+        "atomic",
+        "data",
+        "image_io",
+        "imaging",
+        "inference",
+        "metrics",
+        "models",
+        "pictures",
+        "storage",
     },
     "training": {
-        *("data", "evaluation", "imaging", "metrics", "models", "pictures", "storage"),
+        "data",
+        "evaluation",
+        "imaging",
+        "metrics",
+        "models",
+        "pictures",
+        "storage",
     },
     "cli": {
-        *("data", "image_io", "inference", "metrics", "options", "pictures"),
-        *("evaluation", "storage"),
+        "data",
+        "evaluation",
+        "image_io",
+        "inference",
+        "metrics",
+        "options",
+        "pictures",
+        "storage",
     },
 }
 OPEN_TO_ALL = {"errors", "_version"}
 
-# The only modules that may import a library; of Linen, those above `models` use the
-# type of a model only (see below).
+# The packages that may import each library. Of those that import Flax, only `models`
+# may define layers; the others use the type of a model (see below).
 OWNERS = {
     "absl": set(),
     "flax": {"evaluation", "inference", "models", "storage", "training"},
@@ -68,21 +92,28 @@ OWNERS = {
     "torch": set(),
 }
 WITHOUT_JAX = {
-    *("_version", "atomic", "cli", "data", "errors", "image_io", "options", "tiling"),
+    "_version",
+    "atomic",
+    "cli",
+    "data",
+    "errors",
+    "image_io",
+    "options",
+    "tiling",
 }
 FOR_TRAINING_ONLY = ("grain", "ml_collections", "tensorflow", "tensorflow_datasets")
 
-# What the programs around the library may import of it.
+# The parts of the library that the programs around it may import.
 PROGRAMS = {
     "train.py": {"options", "training"},
     "eval.py": {"evaluation", "metrics", "options", "storage"},
     "configs": set(),
     "data_builders": {"atomic", "data", "image_io", "imaging"},
 }
-# Theirs alone: the library takes a configuration as a mapping.
+# Only programs may import these; the library takes a configuration as a mapping.
 PROGRAM_LIBRARIES = {"absl", "ml_collections", "tensorflow_datasets"}
 
-# Who loads a module of the project by a name that only the running program knows.
+# The modules that import by a name that is only known when the program runs.
 LOADS_BY_COMPUTED_NAME = {
     "jaxhdr": "the public names, on first use",
     "data_builders.shared.prepare": "the builder that the user names",
@@ -102,12 +133,12 @@ MODULES = {name_of(path) for path in FILES + BUILDERS}
 
 
 def unit_of(name):
-    """The row of `ALLOWED` that a module belongs to; "" for the package itself."""
+    """The row of `ALLOWED` for a module; "" for the package itself."""
     return name.split(".")[1] if "." in name else ""
 
 
 def imports_of(path):
-    """Full names of what a file imports, also inside functions."""
+    """Full names of all that a file imports, also inside functions."""
     found = set()
     for node in without_type_checking(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -132,7 +163,7 @@ def is_lazy_import(call):
 
 
 def without_type_checking(tree):
-    """Walks a tree but for `if TYPE_CHECKING:`, which never runs."""
+    """Walks a tree without `if TYPE_CHECKING:` blocks, which never run."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
@@ -228,8 +259,19 @@ def test_programs_import_what_they_need_and_the_library_none_of_them(program):
         assert libraries(path) & set(OWNERS) <= PROGRAM_LIBRARIES
     package = pathlib.Path(program).stem
     importers = {name_of(path) for path in FILES if package in libraries(path)}
-    # The command loads the builders when it is asked to build.
+    # The command imports the builders only when it builds.
     assert importers <= ({"jaxhdr.cli.build"} if package == "data_builders" else set())
+
+
+@pytest.mark.parametrize("path", BUILDERS, ids=name_of)
+def test_no_data_set_imports_another(path):
+    _, *folders = name_of(path).split(".")
+    imported = {
+        name.split(".")[1]
+        for name in imports_of(path)
+        if name.startswith("data_builders.")
+    }
+    assert imported <= {"shared", *folders[:1]}
 
 
 def test_reconstructing_imports_nothing_that_only_training_needs():

@@ -44,7 +44,7 @@ class Builder(published.PublishedBuilder):
         for (side, name, day), ldr, hdr in joined:
             is_test = side.lower() == "test"
             if day in tested and not is_test:
-                yield Problem(f"train/{name}", "the test set has panoramas of its day")
+                yield Problem(f"train/{name}", "the test set has panoramas of this day")
                 continue
             split = "test" if is_test else side_of(day)
             yield published.pair(name=name, scene=day, split=split, hdr=hdr, ldr=ldr)

@@ -1,4 +1,7 @@
-"""FHDR's own data (Khan et al. 2019, section III-A), made of a folder of HDR images."""
+"""Makes pairs from a folder of HDR images as FHDR does.
+
+Khan et al. (2019), section III-A.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,17 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Float
 
-from data_builders.hdr_images.hdr_images_dataset_builder import (
-    scene_of,
-    shrink,
-    split_by_series,
-)
 from data_builders.shared import readings, records
 from data_builders.shared.building import Plan, SourceBuilder
+from data_builders.shared.resizing import shrink
 from data_builders.shared.shards import Example, Job
 from data_builders.shared.source_files import SourceFile, fingerprint, list_files
-from data_builders.shared.splits import hash_integer
+from data_builders.shared.splits import hash_integer, scene_of, split_by_series
 from jaxhdr import image_io
 from jaxhdr.errors import UserError
 from jaxhdr.imaging import camera
 
-# "Exposure alteration and application of different camera curves", and nothing else.
+# The paper names only "exposure alteration and application of different camera curves".
 _CAMERA = camera.create_camera(
     curve_shares=(0.0, 1.0, 0.0), read_noise=0.0, shot_noise=0.0, jpeg_share=0.0
 )
@@ -37,15 +36,15 @@ _simulate = jax.jit(camera.simulate, static_argnames="camera")
 
 @dataclasses.dataclass(eq=False)
 class CuratedConfig(tfds.core.BuilderConfig):
-    """How pairs are cut.
+    """How pairs are cut from the images.
 
     Attributes:
-      train_size: side of a training pair in pixels.
-      test_size: side of a test pair in pixels.
-      train_cuts: of each image of `train`.
-      test_cuts: of each image of `test`.
-      test_share: share of series (not of files) that go to `test`.
-      seed: draws cuts and cameras, with the file's name and the cut's number.
+      train_size: height and width of a training pair in pixels.
+      test_size: height and width of a test pair in pixels.
+      train_cuts: number of cuts of each image of `train`.
+      test_cuts: number of cuts of each image of `test`.
+      test_share: expected share of series (not of files) in `test`.
+      seed: seed of cuts and cameras, hashed with the file's name and the cut's number.
     """
 
     train_size: int = 256
@@ -99,14 +98,14 @@ def _images(folder: Path) -> dict[str, SourceFile]:
     """Returns the HDR files by name.
 
     Raises:
-      UserError: there is none.
+      UserError: the folder has no HDR file.
     """
     files = {file.name: file for file in list_files(folder)}
     found = {name: file for name, file in files.items() if image_io.is_hdr_suffix(name)}
     if not found:
         raise UserError(
             f"{folder} holds no HDR files ({', '.join(image_io.HDR_SUFFIXES)}); "
-            "give the folder that has them as manual_dir."
+            "give the folder that has them as manual_dir"
         )
     return found
 
@@ -119,7 +118,7 @@ def _examples(
     if min(hdr.shape[:2]) < size:
         raise UserError(
             f"{file.name} has {hdr.shape[0]} x {hdr.shape[1]} pixels, fewer than "
-            f"{size}; take it out of the folder."
+            f"{size} on a side; remove it from the folder"
         )
     levels = camera.clipping_levels(hdr)[None]
     for number in range(cuts):
@@ -128,7 +127,7 @@ def _examples(
         part = cut(hdr, size, np.random.default_rng(drawn))
         if records.is_dark(part):
             continue
-        # A key holds 32 bits of its seed where 64-bit numbers are off.
+        # Without 64-bit numbers, a key keeps only 32 bits of its seed.
         pair = _simulate(
             jax.random.key(drawn % 2**31), part[None], levels, camera=_CAMERA
         )
@@ -144,7 +143,13 @@ def _examples(
 def cut(
     hdr: Float[np.ndarray, "h w 3"], size: int, rng: np.random.Generator
 ) -> Float[np.ndarray, "size size 3"]:
-    """Returns a random square of the image, averaged down by a whole factor."""
+    """Returns a random square of the image, averaged down by a whole factor.
+
+    Args:
+      hdr: radiance of the image.
+      size: height and width of the result in pixels.
+      rng: source of the random factor and position.
+    """
     largest = min(min(hdr.shape[:2]) // size, _LARGEST_FACTOR)
     side = size * int(rng.integers(1, largest + 1))
     row, column = (int(rng.integers(0, length - side + 1)) for length in hdr.shape[:2])

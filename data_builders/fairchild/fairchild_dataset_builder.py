@@ -7,16 +7,16 @@ from typing import cast
 
 import tensorflow_datasets as tfds
 
-from data_builders.hdr_images.hdr_images_dataset_builder import shrink
 from data_builders.shared import published, readings, records
+from data_builders.shared.resizing import shrink
 from data_builders.shared.shards import Example
 from data_builders.shared.source_files import SourceFile, match
 
 _TREE = """
-*.exr     one of each scene, such as 507.exr or BarHarborSunrise.exr
+*.exr     one file for each scene, such as 507.exr or BarHarborSunrise.exr
 """
 
-# Whole ones are large, and reading a patch reads all of an image.
+# Full-size images are large, and reading a patch of an image reads all of it.
 _MAXIMUM_SIDE = 1024
 
 

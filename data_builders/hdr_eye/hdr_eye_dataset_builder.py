@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import tensorflow_datasets as tfds
 
-from data_builders.hdr_real.hdr_real_dataset_builder import numbered_pairs
 from data_builders.shared import published
+from data_builders.shared.single_hdr import numbered_pairs
 from data_builders.shared.source_files import SourceFile, match
 
 _TREE = """

@@ -1,10 +1,10 @@
-"""A folder of HDR files as a data set, whole or as perspective views of panoramas."""
+"""Makes a data set of a folder of HDR files: whole images, or views of panoramas."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -13,31 +13,33 @@ import tensorflow_datasets as tfds
 from jaxtyping import Float
 
 from data_builders.hdr_images import panorama
-from data_builders.shared import records
+from data_builders.shared import records, splits
 from data_builders.shared.building import Plan, SourceBuilder
+from data_builders.shared.resizing import shrink
 from data_builders.shared.shards import Example, Job
-from data_builders.shared.splits import hash_integer
 from jaxhdr import image_io
 from jaxhdr.errors import UserError
 
 
 @dataclasses.dataclass(eq=False)
 class HdrImagesConfig(tfds.core.BuilderConfig):
-    """What becomes of each file, and how scenes are split.
+    """How the records of each file are made, and how scenes are split.
 
     Attributes:
-      views_per_image: perspective views cut from each panorama; 0 keeps the image.
+      views_per_image: number of perspective views of each panorama; 0 keeps the image.
       view_size: height and width of a view in pixels.
-      field_of_view: smallest and largest opening across the wider side, degrees.
-      pitch: lowest and highest direction above the horizon, degrees.
-      above_horizon_only: views of files with "puresky" in their name stay above the
-        horizon, below which such files hold a mirrored sky.
-      maximum_side: images are averaged down to at most this many pixels; 0 = never.
-      validation_share: share of series (not of files) that go to validation.
-      split_seed: draws the series of the validation split. With 4, and the CC0
-        panoramas of Poly Haven that are common in public repositories, validation
-        has outdoor, indoor, studio, night and sky-only scenes.
-      seed: draws the views, with the file's name and the view's number.
+      field_of_view: smallest and largest angle of view across the wider side, in
+        degrees.
+      pitch: lowest and highest direction above the horizon, in degrees.
+      above_horizon_only: whether views of files with "puresky" in their name stay above
+        the horizon; below it, such files have a mirrored sky.
+      maximum_side: largest height and width in pixels, to which images are averaged
+        down; 0 keeps their size.
+      validation_share: expected share of series (not of files) in validation.
+      split_seed: seed of the validation split. With seed 4 and the CC0 panoramas of
+        Poly Haven that are common in public repositories, validation has outdoor,
+        indoor, studio, night and sky-only scenes.
+      seed: seed of the views, hashed with the file's name and the view's number.
     """
 
     views_per_image: int = 0
@@ -83,7 +85,7 @@ class Builder(SourceBuilder):
 
     def _plan(self, folder: Path) -> Plan:
         config = self._config
-        split_names = split_by_series(
+        split_names = splits.split_by_series(
             list_images(folder), share=config.validation_share, seed=config.split_seed
         )
         facts = source_facts(folder)
@@ -105,27 +107,38 @@ def _examples(
 ) -> Iterator[tuple[str, Example]]:
     """Yields the records of one file."""
     hdr = read_radiance(Path(folder) / name)
+    scene = splits.scene_of(name)
     for key, picture in pictures(hdr, name, config=config):
         if not records.is_dark(picture):
-            yield key, records.record(picture, name=key, scene=scene_of(name))
+            yield key, records.record(picture, name=key, scene=scene)
 
 
 def pictures(
     hdr: Float[np.ndarray, "h w 3"], name: str, *, config: HdrImagesConfig
 ) -> Iterator[tuple[str, Float[np.ndarray, "h2 w2 3"]]]:
-    """Yields (key, image): the image itself, or the views that `config` asks for."""
+    """Yields (key, image): the whole image, or its views if `config` has some.
+
+    Args:
+      hdr: radiance of one file.
+      name: the file's name.
+      config: the number and the kind of the views.
+
+    Raises:
+      UserError: views are configured, but the image is no panorama.
+    """
     if not config.views_per_image:
         yield name, shrink(hdr, config.maximum_side)
         return
     if hdr.shape[1] != 2 * hdr.shape[0]:
         raise UserError(
-            f"{name}: {hdr.shape[1]} x {hdr.shape[0]} pixels is no equirectangular "
-            "panorama (width = 2 x height); take it out of the folder or prepare "
-            "'hdr_images/images'."
+            f"{name} has {hdr.shape[1]} x {hdr.shape[0]} pixels and is no "
+            "equirectangular panorama (width = 2 x height); remove it from the folder "
+            "or build hdr_images/images"
         )
     for number in range(config.views_per_image):
+        seed = splits.hash_integer(f"{config.seed}:{name}:{number}")
         view = panorama.draw_view(
-            np.random.default_rng(hash_integer(f"{config.seed}:{name}:{number}")),
+            np.random.default_rng(seed),
             field_of_view=config.field_of_view,
             pitch=config.pitch,
             above_horizon=config.above_horizon_only and "puresky" in name.lower(),
@@ -135,10 +148,10 @@ def pictures(
 
 
 def list_images(folder: Path) -> list[str]:
-    """Returns the HDR files below a folder as sorted relative names.
+    """Returns the sorted names of the HDR files below a folder, relative to it.
 
     Raises:
-      UserError: there is none.
+      UserError: the folder has no HDR file.
     """
     names = sorted(
         path.relative_to(folder).as_posix()
@@ -148,15 +161,16 @@ def list_images(folder: Path) -> list[str]:
     if not names:
         raise UserError(
             f"{folder} holds no HDR files ({', '.join(image_io.HDR_SUFFIXES)}); "
-            "give the folder that has them as manual_dir."
+            "give the folder that has them as manual_dir"
         )
     return names
 
 
 def source_facts(folder: Path) -> dict[str, str]:
-    """Returns size and hash of the beginning of every HDR file, to tell folders apart.
+    """Returns the size of every HDR file and a hash of its first 64 KiB.
 
-    Beginnings (headers and first rows) suffice and are read in no time.
+    These facts distinguish one folder's files from another's. The header and the first
+    rows suffice for that, and they are read quickly.
     """
     facts = {}
     for name in list_images(folder):
@@ -166,65 +180,12 @@ def source_facts(folder: Path) -> dict[str, str]:
     return facts
 
 
-def scene_of(name: str) -> str:
-    """Returns the scene, the file's name without folder and suffix."""
-    return Path(name).stem
-
-
-def series_of(name: str) -> str:
-    """Returns the series, the first word of the scene: views of one place or set.
-
-    First words are coarser than series, so no series is ever torn apart.
-    """
-    return scene_of(name).split("_")[0].lower()
-
-
-def split_by_series(
-    names: Sequence[str], *, share: float, seed: int
-) -> dict[str, list[str]]:
-    """Returns the names of `train` and `validation`, whole series on one side.
-
-    A series is in validation if the hash of seed and series falls under `share`, so
-    adding files moves no other series; in small folders the series of lowest
-    (highest) hash fills a validation (train) split that would be empty.
-
-    Raises:
-      UserError: all files are of one series.
-    """
-    hashes = {series_of(name): 0.0 for name in names}
-    for series in hashes:
-        hashes[series] = hash_integer(f"{seed}:{series}") / 2.0**64
-    if len(hashes) < 2:
-        raise UserError(
-            f"all {len(names)} files are of one series, {next(iter(hashes))!r} (the "
-            "first word of their names), and cannot be split into train and "
-            "validation; name files <series>_<anything>, with at least two series."
-        )
-    ordered = sorted(hashes, key=hashes.__getitem__)
-    held_out = {series for series in ordered if hashes[series] < share}
-    held_out = (held_out | {ordered[0]}) - {ordered[-1]}
-    return {
-        "train": [name for name in names if series_of(name) not in held_out],
-        "validation": [name for name in names if series_of(name) in held_out],
-    }
-
-
 def read_radiance(path: Path) -> Float[np.ndarray, "h w 3"]:
-    """Returns a file's radiance; small negatives (resampling, gamut) become 0.
+    """Returns a file's radiance, with negative values set to 0.
+
+    Resampling and gamut conversion cause small negative values.
 
     Raises:
-      UserError: the file cannot be read or holds NaN or infinite values.
+      UserError: the file cannot be read or has NaN or infinite values.
     """
     return np.maximum(image_io.read_hdr(path), np.float32(0.0))
-
-
-def shrink(
-    hdr: Float[np.ndarray, "h w 3"], maximum_side: int
-) -> Float[np.ndarray, "h2 w2 3"]:
-    """Returns the image averaged over square blocks to at most `maximum_side`."""
-    block = -(-max(hdr.shape[:2]) // maximum_side) if maximum_side else 1
-    height, width = (max(1, side // block) for side in hdr.shape[:2])
-    rows, columns = min(block, hdr.shape[0]), min(block, hdr.shape[1])
-    cropped = hdr[: height * rows, : width * columns]
-    blocks = cropped.reshape(height, rows, width, columns, 3)
-    return blocks.mean(axis=(1, 3), dtype=np.float64).astype(np.float32)

@@ -152,20 +152,6 @@ def test_whole_images_keep_every_radiance(tmp_path, folder):
     np.testing.assert_array_equal(records[0]["hdr"], original)
 
 
-def test_shrinking_averages_radiance():
-    hdr = np.zeros((8, 12, 3), np.float32)
-    hdr[0, 0] = 1600.0
-    small = module.shrink(hdr, 3)
-    assert small.shape == (2, 3, 3)
-    assert small[0, 0, 0] == 100.0 and small.sum() == 300.0
-
-
-@pytest.mark.parametrize("shape", [(1, 5000, 3), (7, 3, 3), (1, 1, 3)])
-def test_shrinking_fits_any_shape(shape):
-    small = module.shrink(np.ones(shape, np.float32), 4)
-    assert max(small.shape[:2]) <= 4 and (small == 1).all()
-
-
 def test_black_views_are_left_out(tmp_path, folder):
     for name in ("a_1", "b_1", "c_1"):
         black = np.zeros((32, 64, 3), np.float32)
@@ -174,22 +160,6 @@ def test_black_views_are_left_out(tmp_path, folder):
         image_io.write_hdr(tmp_path / f"{name}.exr", black)
     splits = build(tmp_path, tmp_path, views_per_image=2, view_size=(8, 8))
     assert b"a_1" not in {r["scene"] for records in splits.values() for r in records}
-
-
-def test_splits_hold_when_files_are_added():
-    names = [f"series{number}_x.exr" for number in range(200)]
-    before = module.split_by_series(names[:100], share=0.15, seed=4)
-    after = module.split_by_series(names, share=0.15, seed=4)
-    assert set(before["validation"]) <= set(after["validation"])
-    assert 10 <= len(after["validation"]) <= 50
-
-
-def test_two_series_make_two_splits_and_one_is_refused():
-    for seed in range(20):
-        splits = module.split_by_series(["a_1.exr", "b_1.exr"], share=0.15, seed=seed)
-        assert all(splits.values())
-    with pytest.raises(UserError, match="one series, 'img'"):
-        module.split_by_series(["IMG_1.exr", "IMG_2.exr"], share=0.15, seed=0)
 
 
 def write_text(path):

@@ -1,10 +1,10 @@
 """Perspective views of equirectangular panoramas by gnomonic projection.
 
-A panorama is (height, width, 3) with width = 2 x height; its first row touches the
-zenith, its columns run clockwise through 360 degrees of azimuth. Angles are degrees:
-`yaw` clockwise from the panorama's left edge, `pitch` up from the horizon,
-`field_of_view` across the wider side of the view. Views have no roll: the horizon is
-level. Radiance is averaged linearly; nothing is clipped or scaled.
+A panorama has shape (height, width, 3) with width = 2 x height. Its first row touches
+the zenith, and its columns run clockwise through 360 degrees of azimuth. Angles are in
+degrees: `yaw` is measured clockwise from the panorama's left edge, `pitch` upwards from
+the horizon, and `field_of_view` across the wider side of the view. Views have no roll:
+the horizon is level. Radiance is averaged linearly; nothing is clipped or scaled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class View:
-    """The direction and opening of an ideal pinhole camera."""
+    """The direction and field of view of an ideal pinhole camera, in degrees."""
 
     yaw: float
     pitch: float
@@ -32,7 +32,14 @@ def draw_view(
     pitch: tuple[float, float],
     above_horizon: bool = False,
 ) -> View:
-    """Returns a random view; with `above_horizon`, one whose lowest ray looks up."""
+    """Returns a random view.
+
+    Args:
+      rng: source of the random numbers.
+      field_of_view: smallest and largest field of view in degrees.
+      pitch: lowest and highest pitch in degrees.
+      above_horizon: whether even the lowest ray points above the horizon.
+    """
     opening = rng.uniform(*field_of_view)
     lowest = max(pitch[0], opening / 2) if above_horizon else pitch[0]
     return View(
@@ -45,10 +52,11 @@ def draw_view(
 def render_view(
     panorama: Float[np.ndarray, "h w 3"], view: View, *, size: tuple[int, int]
 ) -> Float[np.ndarray, "view_h view_w 3"]:
-    """Returns the view of `size` (height, width), bilinear where it magnifies.
+    """Returns a view with `size` (height, width) pixels.
 
-    Where the panorama is finer than the view every pixel averages several rays, and
-    the rows near the poles, whose pixels are narrow slivers, are averaged first.
+    The panorama is interpolated bilinearly where the view magnifies it. Where the
+    panorama is finer than the view, every pixel averages several rays. Rows near the
+    poles, where pixels are narrow slivers, are averaged first.
     """
     focal = max(size) / 2 / math.tan(math.radians(view.field_of_view) / 2)
     pixels_per_radian = panorama.shape[1] / (2 * math.pi)
@@ -87,10 +95,11 @@ def _average_rows(
     *,
     scale: float,
 ) -> Float[np.ndarray, "h w 3"]:
-    """Returns the panorama with the rows that are looked at box-filtered along.
+    """Returns the panorama with all rows in view box-filtered horizontally.
 
     One ray covers `scale` panorama pixels at the horizon and scale / cos(elevation)
-    at other rows, at most the whole circle; widths up to one pixel change nothing.
+    pixels in other rows, at most the whole circle. A width of up to one pixel changes
+    nothing.
     """
     height, width = panorama.shape[:2]
     latitude = (0.5 - (np.arange(height) + 0.5) / height) * math.pi
@@ -108,9 +117,10 @@ def _average_rows(
 def _box_filter(
     rows: Float[np.ndarray, "n w 3"], boxes: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "n w 3"]:
-    """Returns circular means over windows of fractional widths, one for each row.
+    """Returns circular means over windows, whose fractional widths differ by row.
 
-    In double precision: a sun of 60,000 leaves running sums no digits in single.
+    Sums are in double precision: with a sun of radiance 60,000, running sums in single
+    precision lose all digits.
     """
     count, width = rows.shape[:2]
     sums = np.zeros((count, width + 1, 3))
@@ -125,7 +135,7 @@ def _box_filter(
 def _circular_sum(
     sums: Float[np.ndarray, "n edges 3"], positions: Float[np.ndarray, "n w"]
 ) -> Float[np.ndarray, "n w 3"]:
-    """Returns running sums at fractional positions of endlessly repeated rows."""
+    """Returns running sums of periodically repeated rows at fractional positions."""
     width = sums.shape[1] - 1
     whole = np.floor(positions).astype(np.intp)
     part = (positions - whole)[..., None]
@@ -141,7 +151,7 @@ def _bilinear(
 ) -> np.ndarray:
     """Returns samples at pixel-centre coordinates, wrapping around and over the poles.
 
-    Beyond a pole lies the same row half a turn away.
+    The row beyond a pole is the same row, shifted by half a turn.
     """
     half_turn = panorama.shape[1] // 2
     over_top = np.roll(panorama[:1], half_turn, axis=1)

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import tensorflow_datasets as tfds
 
 from data_builders.shared import published
+from data_builders.shared.single_hdr import numbered_pairs
 from data_builders.shared.source_files import SourceFile, first_bytes_hash, match
 
 _TREE = """
 HDR-Real/LDR_in/*.jpg      (or R_CVPR2020_jpg_training/LDR_in/*.jpg)
 HDR-Real/HDR_gt/*.hdr      (or R_CVPR2020_jpg_training/HDR_gt/*.hdr)
-HDR-Real/00000/input.jpg   (the test set, if wanted; any folders of five digits)
+HDR-Real/00000/input.jpg   (the test set is optional; folders have five digits)
 HDR-Real/00000/gt.hdr
 """
 
@@ -40,29 +41,19 @@ class Builder(published.PublishedBuilder):
         yield from numbered_pairs(files)
 
 
-def numbered_pairs(files: Sequence[SourceFile]) -> Iterator[published.Group]:
-    """Yields the pairs of the authors' test sets, a numbered folder each."""
-    photographs = match(files, r"(\d{5})/input\.(?:jpe?g|png)")
-    truths = match(files, r"(\d{5})/gt\.hdr")
-    for (name,), ldr, hdr in published.join(photographs, truths):
-        yield published.pair(
-            name=f"test_{name}", scene=f"test_{name}", split="test", hdr=hdr, ldr=ldr
-        )
-
-
 def _training_pairs(
     photographs: Mapping[tuple[str, ...], SourceFile],
     truths: Mapping[tuple[str, ...], SourceFile],
 ) -> Iterator[published.Group]:
     """Yields the training pairs; the last scenes by name are `validation`.
 
-    Photographs of one HDR image are one scene. The brackets of a scene follow each
-    other by name, so a tail, unlike a random choice, has one border where a scene
-    whose HDR image is stored in several versions could be torn apart.
+    All photographs of one HDR image are one scene. Some places have several versions of
+    their HDR image, which count as several scenes with neighbouring names. Taking the
+    last scenes can divide such a place only at one border, a random choice anywhere.
     """
     joined = list(published.join(photographs, truths))
     if not photographs.keys() & truths.keys() and len(photographs) == len(truths):
-        # Their own training code goes by order, whatever the names are.
+        # The authors' own training code pairs files by order, whatever their names.
         joined = [
             (key, photographs[key], truths[other])
             for key, other in zip(sorted(photographs), sorted(truths), strict=True)

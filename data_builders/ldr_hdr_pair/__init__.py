@@ -1,1 +1,1 @@
-"""The `ldr_hdr_pair` data set: 450 scenes at three exposures."""
+"""The `ldr_hdr_pair` data set: 450 scenes with three exposures each."""

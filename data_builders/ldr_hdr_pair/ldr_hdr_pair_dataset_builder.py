@@ -17,7 +17,7 @@ LDR_exposure_+2/LDR_001.jpg ... LDR_450.jpg
 """
 _EXPOSURES = ("-2", "0", "+2")
 
-# By arithmetic of the totals that Oh et al. (2022), section 3.1, give: see the README.
+# The share follows from the totals in Oh et al. (2022), section 3.1; see the README.
 _TRAIN_SHARE = 150 / 450
 
 
@@ -57,7 +57,7 @@ class Builder(published.PublishedBuilder):
 
 
 def _split_of(scenes: set[str]) -> dict[str, str]:
-    """Returns the split of each scene: two thirds are `test`."""
+    """Returns the split of each scene; two thirds of the scenes are `test`."""
     train = splits.drawn(scenes, count=round(_TRAIN_SHARE * len(scenes)), seed=0)
     side = published.with_validation(train)
     return {scene: side(scene) if scene in train else "test" for scene in scenes}

@@ -17,12 +17,12 @@ _RATIO = "ratio"
 _TREE = """
 0000_medium.png          8-bit photograph
 0000_gt.png              16-bit, gamma-coded
-0000_alignratio.npy      what the codes were multiplied by
+0000_alignratio.npy      the factor by which the codes were multiplied
 """
 
-# The challenge's radiance is coded with this power (its scoring script decodes it).
+# The challenge encodes radiance with this power, as its scoring script shows.
 _GAMMA = 2.24
-# KUNet's (Wang et al. 2022) split of the 1,494 training frames is 1,416 and 78.
+# KUNet (Wang et al. 2022) splits the 1,494 training frames into 1,416 and 78.
 _VALIDATION_SHARE = 78 / 1494
 
 
@@ -39,15 +39,19 @@ def _ratio(file: SourceFile) -> np.float32:
     """Returns the number in the file.
 
     Raises:
-      UserError: there is no positive one.
+      UserError: the file cannot be read, or its number is not positive.
     """
     try:
         with opened(file) as path:
             ratio = np.float32(np.load(path, allow_pickle=False).reshape(()))
     except (ValueError, EOFError, OSError, TypeError) as error:
-        raise UserError(f"cannot read {file.name}: {error}") from error
+        raise UserError(
+            f"cannot read {file.name}: {error}; download it again"
+        ) from error
     if not (np.isfinite(ratio) and ratio > 0):
-        raise UserError(f"{file.name} holds {ratio}; expected a positive number.")
+        raise UserError(
+            f"{file.name} holds {ratio}; expected a positive number: download it again"
+        )
     return ratio
 
 

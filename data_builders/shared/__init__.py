@@ -1,1 +1,1 @@
-"""What the builders share: reading sources, splits, records, shards, building."""
+"""Code that the builders share: source files, splits, records, shards, building."""

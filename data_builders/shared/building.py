@@ -1,8 +1,8 @@
-"""The builder that all data sets of this project extend, as TFDS wants it.
+"""The base class of all builders of this project, as TFDS requires it.
 
-A data set says how it looks (`_info`) and what its jobs are (`_plan`); this class does
-the rest of TFDS' contract: shards in parallel, resumed after a kill, on one machine or
-on a Beam runner, with broken sources named and counted.
+A data set describes its records (`_info`) and its jobs (`_plan`). This class does the
+rest of the work that TFDS expects: it writes shards in parallel, on one machine or on a
+Beam runner, resumes a killed build, and lists and counts broken sources.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ from tensorflow_datasets.core import splits as tfds_splits
 from data_builders.shared import records, shards
 from jaxhdr.errors import UserError
 
-_MOST_NAMED = 20  # problems in a message; all are in the data set's metadata
+_MOST_NAMED = 20  # problems in a message; the data set's metadata have all of them
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is to be made.
+    """The work of a build.
 
     Attributes:
-      jobs: by split, in the order of their examples; splits without jobs are left out.
-      problems: sources of which no job could be made.
-      sources: tells the source files from others.
+      jobs: jobs by split, in the order of their examples; splits without jobs are left
+        out.
+      problems: sources without a job, with the reason.
+      sources: facts that distinguish the source files from others.
     """
 
     jobs: Mapping[str, Sequence[shards.Job]]
@@ -45,9 +46,9 @@ class SourceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Builds a data set from sources that are independent of each other.
 
     Attributes:
-      processes: how many write shards at once.
-      broken: "refuse" a set with broken sources, or "skip" these.
-      is_paired: whether records bring their photograph, `ldr`.
+      processes: number of processes that write shards at once.
+      broken: "refuse" if broken sources stop the build, "skip" if they are left out.
+      is_paired: whether records have a photograph, `ldr`.
     """
 
     processes = 1
@@ -55,37 +56,37 @@ class SourceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     is_paired = False
 
     def _plan(self, folder: Path) -> Plan:
-        """Returns what is to be made of the files in a folder, without reading them."""
+        """Returns the work for the files in a folder, without decoding images."""
         raise NotImplementedError
 
     def _sources(self, folder: Path) -> Any:
-        """Returns what tells the files in a folder from others."""
+        """Returns facts that distinguish the files in a folder from others."""
         raise NotImplementedError
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             features=records.features(paired=self.is_paired),
             supervised_keys=None,
-            # Kept in order of scenes: evenly spaced records then spread over scenes.
+            # Records stay in order of scenes, so evenly spaced ones cover all scenes.
             disable_shuffling=True,
             metadata=tfds.core.MetadataDict(),
         )
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Facts of the prepared data: `sources` and `problems`."""
+        """The facts `sources` and `problems` of the prepared data."""
         return cast(dict, self.info.metadata)
 
     def is_built_from(self, manual_dir: str) -> bool:
-        """Returns whether the prepared data came from this folder's present files."""
+        """Returns whether the prepared data were built from this folder's files."""
         return self.metadata.get("sources") == self._sources(Path(manual_dir))
 
     def download_and_prepare(  # pyright: ignore[reportIncompatibleVariableOverride]
         self, **options: Any
     ) -> None:
-        """Builds the data set unless it is there; see TFDS for the options.
+        """Builds the data set unless it is already built; see TFDS for the options.
 
-        One process at a time: others wait, and find it built.
+        Only one process builds at a time. Others wait, and then find the set built.
         """
         self._work.mkdir(parents=True, exist_ok=True)
         with _locked(Path(f"{self._work}.lock")):
@@ -95,7 +96,7 @@ class SourceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @property
     def _work(self) -> Path:
-        """The folder of finished shards, beside that of the data set."""
+        """The folder of finished shards, beside the folder of the data set."""
         final = self.info.full_name.replace("/", "-")
         return Path(self.data_dir_root) / ".building" / final
 
@@ -134,7 +135,11 @@ class SourceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self.info.set_splits(tfds_splits.SplitDict(infos))
 
     def _check(self, problems: Sequence[shards.Problem], *, left: int) -> None:
-        """Reports broken sources, and refuses the set if it is to be refused."""
+        """Reports broken sources on stderr, or refuses to build the set.
+
+        Raises:
+          UserError: sources are broken and `broken` is "refuse", or none is left.
+        """
         if not problems:
             return
         named = "\n".join(f"  {p.name}: {p.reason}" for p in problems[:_MOST_NAMED])
@@ -143,12 +148,12 @@ class SourceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         text = f"broken sources of {self.name}: {len(problems)}\n{named}"
         if self.broken == "refuse":
             raise UserError(
-                f"{text}\nMend them, or leave them out with --broken=skip; what is "
-                "done is kept."
+                f"{text}\nrepair these files, or leave them out with --broken=skip; "
+                "finished shards are kept"
             )
         if not left:
-            raise UserError(f"{text}\nNone is left.")
-        sys.stderr.write(f"{text}\nThey are left out.\n")
+            raise UserError(f"{text}\nno source is left; repair at least one file")
+        sys.stderr.write(f"{text}\nthese sources are left out\n")
 
     def _assembled(
         self,
@@ -156,12 +161,12 @@ class SourceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         parts: Sequence[shards.Shard],
         facts: Mapping[str, Mapping[str, Any]],
     ) -> tfds.core.SplitInfo:
-        """Moves the shards with examples to their place; returns what they hold."""
+        """Returns the facts of a split, after moving its shards to their place."""
         kept = [part for part in parts if facts[part.path]["examples"]]
         if not kept:
             raise UserError(
-                f"no source of {self.name}/{split} is left; give a folder with sound "
-                "files of it."
+                f"no source of {self.name}/{split} is left; give a folder with intact "
+                "files of this split"
             )
         template = self._get_filename_template(split_name=split)
         for number, part in enumerate(kept):
@@ -176,7 +181,7 @@ class SourceBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
 
 def _link(source: str, target: str) -> None:
-    """Gives a file a second name, or copies it: a kill leaves the first in place."""
+    """Links or copies a file, so that the original remains if the build is killed."""
     try:
         os.link(source, target)
     except OSError:
@@ -185,13 +190,13 @@ def _link(source: str, target: str) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Waits until no other process builds the same; a killed one holds no lock."""
+    """Holds a lock while the block runs; the lock of a killed process is released."""
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _remove_killed(data_dir: Path) -> None:
-    """Removes what a killed process left; only with the lock held."""
+    """Removes the files of killed builds; call it only while holding the lock."""
     for folder in data_dir.parent.glob(f"incomplete.*_{data_dir.name}"):
         shutil.rmtree(folder, ignore_errors=True)

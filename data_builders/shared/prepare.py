@@ -1,7 +1,7 @@
 """Builds data sets that are not built yet.
 
-The data sets lie in `data_builders/`, a folder each; `jaxhdr.data` reads what this
-module built.
+Each data set has a folder in `data_builders/`. `jaxhdr.data` reads the sets that this
+module builds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from jaxhdr.data import names_of
 from jaxhdr.errors import UserError
 
 BROKEN = ("refuse", "skip")
-"""What may be done about broken source files; the first is the default."""
+"""Ways to treat broken source files; the first is the default."""
 
 
 def prepare(
@@ -36,30 +36,31 @@ def prepare(
 ) -> None:
     """Builds data sets unless they are already built.
 
-    A set is built under a temporary name and renamed when complete, so that neither a
-    killed process nor two at once leave a part that passes for the whole. A build that
-    was killed goes on where it was, and gives the same bytes.
+    A set is built under a temporary name and renamed when it is complete. So an
+    incomplete set never looks complete, even if the process is killed or two processes
+    build at once. A killed build resumes where it stopped, and gives the same bytes.
 
     Args:
-      name: "data_set" or "data_set/configuration"; several with "+" between.
-      data_dir: where prepared data live; by default TFDS' own folder.
-      manual_dir: the folder of source files, for data sets that need one. Of several
-        sets, the folder that has a folder of each set's name.
-      processes: how many build; by default one a core.
-      broken: "refuse" a set with broken source files, or "skip" these; both name them.
-      beam_runner: name of an Apache Beam runner to build on instead.
-      beam_options: its options, with commas between: "direct_num_workers=2".
+      name: "data_set" or "data_set/configuration"; several are joined by "+".
+      data_dir: folder of the prepared data; by default, the one that TFDS uses.
+      manual_dir: folder of source files, for data sets that need one. For several
+        sets, a folder that has one subfolder for each set, with the set's name.
+      processes: number of processes; by default, one for each core.
+      broken: "refuse" if broken source files stop the build, "skip" if they are left
+        out. Their names are listed in both cases.
+      beam_runner: name of an Apache Beam runner, which then builds the set.
+      beam_options: options of the runner, separated by commas: "direct_num_workers=2".
 
     Raises:
-      UserError: unknown name, a source folder that is missing, has unusable files or
-        is not the one that the data set was built from.
+      UserError: the name is unknown, the source folder is missing or has unusable
+        files, or the data set was built from other files.
     """
     names = names_of(name)
     for one in names:
         folder = manual_dir
         if manual_dir and len(names) > 1:
             own = Path(manual_dir) / one.partition("/")[0]
-            # A set that is prepared, or needs no files, may have no folder there.
+            # A set that is already built or needs no files may have no folder there.
             folder = str(own) if own.is_dir() else None
         builder = _create_builder(one, data_dir)
         if builder.is_prepared():
@@ -76,7 +77,7 @@ def prepare_for_training(fields: Any) -> None:
     """Builds the data sets that the section `data` of a configuration names.
 
     Raises:
-      UserError: as for `prepare`.
+      UserError: a data set cannot be built; see `prepare`.
     """
     names = (fields.name, fields.validation_name or fields.name)
     for name in dict.fromkeys(names):
@@ -107,7 +108,8 @@ def _beam_options(text: str) -> Any:
         beam = importlib.import_module("apache_beam.options.pipeline_options")
     except ImportError as error:
         raise UserError(
-            "a Beam runner needs Apache Beam: run pip install 'jaxhdr[beam]'."
+            "a Beam runner needs Apache Beam, which is not installed: run "
+            "pip install 'jaxhdr[beam]'"
         ) from error
     return beam.PipelineOptions(flags=[f"--{part}" for part in text.split(",") if part])
 
@@ -117,18 +119,18 @@ def _count(processes: int | None) -> int:
         is_known = hasattr(os, "sched_getaffinity")  # not on macOS
         return len(os.sched_getaffinity(0)) if is_known else os.cpu_count() or 1
     if processes < 1:
-        raise UserError(f"processes is {processes}; it must be at least 1.")
+        raise UserError(f"processes is {processes}; give a number of at least 1")
     return processes
 
 
 def _checked(broken: str) -> str:
     if broken not in BROKEN:
-        raise UserError(f"broken is {broken!r}; expected one of {BROKEN}.")
+        raise UserError(f"broken is {broken!r}; expected one of {list(BROKEN)}")
     return broken
 
 
 def available() -> list[str]:
-    """Returns the names of the data sets that can be built here."""
+    """Returns the names of the data sets that this checkout can build."""
     return sorted(
         path.parent.name
         for path in Path(__file__).parents[1].glob("*/*_dataset_builder.py")
@@ -140,13 +142,13 @@ def _create_builder(name: str, data_dir: str | None) -> Any:
     data_set, _, config = name.partition("/")
     names = available()
     if data_set not in names:
-        raise UserError(f"unknown data set {data_set!r}; available: {names}.")
+        raise UserError(f"unknown data set {data_set!r}; available: {names}")
     module = f"data_builders.{data_set}.{data_set}_dataset_builder"
     builder_class = importlib.import_module(module).Builder
     configs = list(builder_class.builder_configs)
     if config and config not in configs:
         raise UserError(
-            f"{data_set} has no configuration {config!r}; available: {configs}."
+            f"{data_set} has no configuration {config!r}; available: {configs}"
         )
     with _quiet():
         return builder_class(config=config or None, data_dir=data_dir)
@@ -154,7 +156,7 @@ def _create_builder(name: str, data_dir: str | None) -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps TFDS' announcements off stdout, and its warning that data are not there."""
+    """Redirects TFDS' announcements to stderr, and hides its warnings."""
     logger = logging.getLogger("absl")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -173,16 +175,16 @@ def _check_manual_dir(builder: Any, manual_dir: str | None) -> None:
         )
     if not Path(manual_dir).is_dir():
         raise UserError(
-            f"manual_dir {manual_dir} is not a folder; give an existing one."
+            f"manual_dir {manual_dir} is not a folder; give an existing folder"
         )
 
 
 def _check_sources(builder: Any, manual_dir: str | None) -> None:
-    """Refuses prepared data that were made from other files than the ones named."""
+    """Checks that the prepared data were built from the files in `manual_dir`."""
     if manual_dir is None or not Path(manual_dir).is_dir():
         return
     if not builder.is_built_from(manual_dir):
         raise UserError(
-            f"{builder.data_dir} was prepared from other files than {manual_dir} now "
-            "has; remove it to prepare it anew, or give another data_dir."
+            f"{builder.data_dir} was prepared from other files than {manual_dir} has "
+            "now; remove it to build it again, or give another data_dir"
         )

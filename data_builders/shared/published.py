@@ -1,8 +1,8 @@
-"""Published sets of HDR images, most of them with their photographs.
+"""Published sets of HDR images, most of which include photographs.
 
-A set is described once: what somebody who has not got it must know, and how its files
-are found. From that come the instructions, the error where files are missing, and the
-jobs of its builder. Files are found by pattern at any depth, unpacked or zipped.
+Each set is described once: where to get it, and how to find its files. The description
+gives the download instructions, the error for missing files, and the builder's jobs.
+Files are found by pattern at any depth, unpacked or in zips.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from data_builders.shared.source_files import SourceFile, fingerprint, list_file
 from jaxhdr.errors import UserError
 
 VALIDATION_SHARE = 0.1
-"""Share of a set's training scenes that become `validation` where no split is given."""
+"""Share of the training scenes that go to `validation` if a set has no such split."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,12 +27,13 @@ class DataSet:
     """A published data set.
 
     Attributes:
-      title: its name in the literature.
-      pages: where it is described and found.
-      size: of the download.
-      licence: as its authors state it.
-      tree: the files that are looked for.
-      published: how many records each split has when all files are there.
+      title: the set's name in the literature.
+      pages: addresses of its description and its download.
+      size: size of the download.
+      licence: licence, in its authors' words.
+      tree: layout of the files that the builder looks for.
+      published: number of records in each split of the complete set; the splits of a
+        sum are joined by "+".
     """
 
     title: str
@@ -48,10 +49,10 @@ class Group:
     """The files of one record.
 
     Attributes:
-      name: of the record, unique in the set.
-      scene: what must stay on one side of a split.
-      split: the side.
-      files: by what they are; None for one that is missing.
+      name: name of the record, unique in the set.
+      scene: name of the scene; all records of a scene are in the same split.
+      split: name of the split.
+      files: files by role, such as `HDR`; None if a file is missing.
     """
 
     name: str
@@ -60,14 +61,18 @@ class Group:
     files: Mapping[str, SourceFile | None]
 
     def file(self, role: str) -> SourceFile:
-        """Returns a file that is there."""
+        """Returns the file of a role.
+
+        Raises:
+          UserError: the file is missing.
+        """
         found = self.files[role]
         if found is None:
-            raise UserError(f"{self.name}: its {role} is missing.")
+            raise UserError(f"{self.name} has no {role}; add the missing file")
         return found
 
     def problem(self) -> Problem | None:
-        """Returns what is missing, beside a file that is there."""
+        """Returns the problem that files are missing, or None if none is."""
         absent = [role for role, file in self.files.items() if file is None]
         if not absent:
             return None
@@ -76,7 +81,7 @@ class Group:
 
 
 HDR, LDR = "HDR image", "photograph"
-"""What the files of most groups are."""
+"""Roles of the files in most groups."""
 
 
 def pair(
@@ -87,7 +92,7 @@ def pair(
     hdr: SourceFile | None,
     ldr: SourceFile | None,
 ) -> Group:
-    """Returns the group of an HDR image and its photograph."""
+    """Returns a group of an HDR image and its photograph."""
     return Group(name=name, scene=scene, split=split, files={HDR: hdr, LDR: ldr})
 
 
@@ -99,21 +104,21 @@ def read_pair(group: Group) -> Iterator[tuple[str, Example]]:
 
 
 class PublishedBuilder(SourceBuilder, skip_registration=True):
-    """Builder of a published set, given its description and how files are grouped.
+    """Builds a published set from its description and from groups of its files.
 
     Attributes:
-      data_set: the description.
+      data_set: description of the set.
     """
 
     data_set: DataSet
     is_paired = True
 
     def _groups(self, files: Sequence[SourceFile]) -> Iterable[Group | Problem]:
-        """Returns what the files make, incomplete groups and problems included."""
+        """Returns the groups of the files, also incomplete ones, and problems."""
         raise NotImplementedError
 
     def _reader(self) -> Callable[[Group], Iterator[tuple[str, Example]]]:
-        """Returns the function of a module that yields the records of a group."""
+        """Returns the function, defined in a module, that yields a group's records."""
         return read_pair
 
     def _plan(self, folder: Path) -> Plan:
@@ -137,7 +142,7 @@ class PublishedBuilder(SourceBuilder, skip_registration=True):
 
 
 def instructions(data_set: DataSet) -> str:
-    """Returns what TFDS and our own errors tell somebody who has not got the set."""
+    """Returns the download instructions that TFDS and our own errors show."""
     return (
         f"the folder of {data_set.title}\n"
         f"  pages    {', '.join(data_set.pages)}\n"
@@ -149,17 +154,18 @@ def instructions(data_set: DataSet) -> str:
 
 
 def missing(name: str, data_set: DataSet, folder: Path) -> UserError:
-    """Returns the error for a folder that has no file of the set."""
+    """Returns the error for a folder without files of the set."""
     return UserError(f"{folder} has no files of {name}; give {instructions(data_set)}")
 
 
 def report_counts(data_set: DataSet, counts: Mapping[str, int]) -> None:
-    """Tells on stderr which splits differ from the published set in number."""
+    """Writes to stderr which splits have more or fewer records than published."""
     for name, published in data_set.published.items():
         count = sum(counts.get(split, 0) for split in name.split("+"))
         if count != published:
             sys.stderr.write(
-                f"{data_set.title}, {name}: {count} of the {published} published\n"
+                f"{data_set.title}, {name}: {count} of the {published} published "
+                "records\n"
             )
 
 
@@ -167,7 +173,7 @@ def join(
     photographs: Mapping[tuple[str, ...], SourceFile],
     truths: Mapping[tuple[str, ...], SourceFile],
 ) -> Iterator[tuple[tuple[str, ...], SourceFile | None, SourceFile | None]]:
-    """Yields key, photograph and truth in order; None where one is missing."""
+    """Yields key, photograph and truth, sorted by key; a missing file is None."""
     for key in sorted(photographs.keys() | truths.keys()):
         yield key, photographs.get(key), truths.get(key)
 
@@ -175,6 +181,6 @@ def join(
 def with_validation(
     scenes: Iterable[str], *, share: float = VALIDATION_SHARE
 ) -> Callable[[str], str]:
-    """Returns the function that says whether a scene is in `train` or `validation`."""
+    """Returns a function from a scene to its split, `train` or `validation`."""
     held_out = splits.held_out(scenes, share=share, seed=0)
     return lambda scene: "validation" if scene in held_out else "train"

@@ -1,12 +1,15 @@
-"""The record that every data set shares.
+"""The record format of all data sets.
 
-`hdr` is linear BT.709 radiance, float32, >= 0, (height, width, 3). `scale` names its
-unit: "relative" means one unknown factor per source file, "ldr_white" that 1.0 is the
-radiance which just clips the record's own photograph, `ldr`, uint8 sRGB, of the same
-pixels. `clipping_levels` are the radiances of max(R, G, B) that
-`jaxhdr.camera.CLIPPED_FRACTIONS` of the whole image's pixels exceed, so that an
-exposure "this share of the image clips" can be chosen when only a patch of it is at
-hand. `scene` names what must stay on one side of a split.
+* `hdr`: linear BT.709 radiance, float32, >= 0, of shape (height, width, 3).
+* `scale`: unit of `hdr`. "relative" means one unknown factor per source file.
+  "ldr_white" means that radiance 1.0 just clips the record's own photograph.
+* `ldr`: the photograph of the same pixels, uint8 sRGB codes; only in scale "ldr_white".
+* `clipping_levels`: the levels of max(R, G, B) that the shares
+  `jaxhdr.imaging.camera.CLIPPED_FRACTIONS` of the whole image's pixels exceed. With
+  them, the exposure of a patch can be chosen so that a given share of the whole image
+  clips.
+* `name`: name of the record, unique in the data set.
+* `scene`: name of the scene; all records of a scene are in the same split.
 """
 
 from __future__ import annotations
@@ -23,9 +26,9 @@ from jaxhdr.imaging import camera
 def features(*, paired: bool = False) -> tfds.features.FeaturesDict:
     """Returns the features of a record, with a photograph if `paired`.
 
-    Radiance is stored as raw bytes, which array_record compresses by itself: zlib made
-    101 views no smaller (66.6 against 66.8 MiB) and reading 3.7 times as slow; float16
-    would overflow at 65,504.
+    Radiance is stored as raw bytes, because array_record compresses them. With zlib,
+    101 views took about the same space (66.6 instead of 66.8 MiB), and reading took 3.7
+    times as long. float16 would overflow at 65,504.
     """
     images = {"hdr": np.float32} | ({"ldr": np.uint8} if paired else {})
     return tfds.features.FeaturesDict(
@@ -66,5 +69,5 @@ def record(
 
 
 def is_dark(hdr: Float[np.ndarray, "h w 3"]) -> bool:
-    """Returns whether nothing but single pixels is lit: the 99.9th percentile is 0."""
+    """Returns whether at most single pixels are lit: the 99.9th percentile is 0."""
     return float(np.quantile(hdr.max(axis=-1), 0.999)) <= 0.0

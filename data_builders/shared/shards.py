@@ -1,9 +1,10 @@
-"""Shards of a data set: written whole or not at all, in parallel, and once only.
+"""Shards of a data set, written in parallel, each completely or not at all.
 
-A job makes the examples of one source, and a shard holds those of some jobs in a row.
-Which jobs share a shard depends on their number alone, and a finished shard is kept
-with what it was made of: whoever writes it, in whichever order and however often the
-build was killed, the bytes are the same. Nothing here holds more than one example.
+A job makes the examples of one source, and a shard has the examples of consecutive
+jobs. The number of jobs alone decides which of them share a shard, and every finished
+shard is kept together with a hash of its sources. So the bytes of a set do not depend
+on the number of processes, on the order of writing, or on killed builds. Only one
+example at a time is in memory.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ from data_builders.shared import records
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 
-# Enough that a killed build loses little and many cores have work, few enough that a
-# reader can keep all of them open.
+# Many shards lose little when a build is killed, and keep many cores busy; few shards
+# can all be kept open by a reader.
 _MOST_SHARDS = 64
 
 Example = Mapping[str, object]
 
 
 class Problem(NamedTuple):
-    """A source that gives no examples, and why."""
+    """A source without examples, and the reason."""
 
     name: str
     reason: str
@@ -46,12 +47,14 @@ class Problem(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One source and how its examples are made.
+    """One source, and the function that makes its examples.
 
     Attributes:
-      name: of the source, in messages.
-      make: a function of a module, which raises `UserError` for a broken source.
-      arguments: of the function; their `repr` says all that the examples depend on.
+      name: name of the source in messages.
+      make: function, defined in a module, that yields (name, example) and raises
+        `UserError` for a broken source.
+      arguments: arguments of the function; their `repr` must show everything on which
+        the examples depend.
     """
 
     name: str
@@ -61,11 +64,11 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """Jobs whose examples are one file.
+    """Jobs whose examples are written to one file.
 
     Attributes:
-      path: of the file, in a folder that exists.
-      jobs: in the order of their examples.
+      path: path of the file, in an existing folder.
+      jobs: jobs, in the order of their examples.
       is_paired: whether the examples have a photograph.
     """
 
@@ -74,7 +77,7 @@ class Shard:
     is_paired: bool
 
     def facts(self) -> dict[str, Any] | None:
-        """Returns what is known of the shard, or None if it has to be written."""
+        """Returns the facts of a finished shard, or None if it must be written."""
         try:
             facts = json.loads(self.facts_path.read_text())
         except (OSError, ValueError):
@@ -84,12 +87,12 @@ class Shard:
 
     @property
     def facts_path(self) -> Path:
-        """The file of what is known, written after the shard."""
+        """The path of the shard's facts, which are written after the shard."""
         return Path(f"{self.path}.json")
 
     @property
     def made_of(self) -> str:
-        """Tells the shard from one of other sources or options."""
+        """A hash that distinguishes shards of different sources or options."""
         facts = [
             (job.name, job.make.__module__, job.make.__qualname__, job.arguments)
             for job in self.jobs
@@ -114,7 +117,7 @@ def partition(
 
 
 def write(shard: Shard) -> None:
-    """Writes a shard, and beside it what it holds and which sources were broken."""
+    """Writes a shard, and beside it a file of its facts and its broken sources."""
     sizes: list[int] = []
     problems: list[Problem] = []
     with atomic_path(shard.path) as temporary:
@@ -132,7 +135,7 @@ def write(shard: Shard) -> None:
 
 
 def write_all(shards: Sequence[Shard], *, processes: int) -> None:
-    """Writes the shards that are missing, with a bar on a terminal.
+    """Writes the missing shards, with a progress bar if stderr is a terminal.
 
     Raises:
       UserError: a process died, or a file cannot be written.
@@ -148,9 +151,9 @@ def write_all(shards: Sequence[Shard], *, processes: int) -> None:
 
 
 def write_all_with_beam(shards: Sequence[Shard], *, runner: Any, options: Any) -> None:
-    """Writes the shards that are missing on an Apache Beam runner.
+    """Writes the missing shards on an Apache Beam runner.
 
-    All machines must see the folders of sources and of prepared data under one path.
+    The folders of sources and of prepared data must have the same path on all machines.
     """
     beam = importlib.import_module("apache_beam")
     missing = [shard for shard in shards if shard.facts() is None]
@@ -168,7 +171,13 @@ def write_all_with_beam(shards: Sequence[Shard], *, runner: Any, options: Any) -
 def _serialised(
     shard: Shard, sizes: list[int], problems: list[Problem]
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields number and bytes of each example; adds to `sizes` and `problems`."""
+    """Yields the number and the bytes of each example.
+
+    Args:
+      shard: the shard.
+      sizes: list to which the size of each example is appended.
+      problems: list to which each broken source is appended.
+    """
     specs = records.features(paired=shard.is_paired)
     serializer = example_serializer.ExampleSerializer(
         cast(Any, specs.get_serialized_info())
@@ -177,7 +186,7 @@ def _serialised(
         try:
             for _, example in job.make(*job.arguments):
                 encoded = specs.encode_example(example)
-                # The order of a protocol buffer's map is one of the process otherwise.
+                # Without this option, the order of a map differs between processes.
                 serialised = serializer.get_tf_example(encoded).SerializeToString(
                     deterministic=True
                 )
@@ -188,13 +197,14 @@ def _serialised(
 
 
 def _written(shards: Sequence[Shard], processes: int) -> Iterator[Shard]:
-    """Yields each shard once it is written, in whichever order that is."""
+    """Yields each shard when it is written, in any order."""
     if processes <= 1:
         for shard in shards:
             write(shard)
             yield shard
         return
-    # Not by fork: JAX and Grain have threads, whose locks a fork may copy held.
+    # "fork" is unsafe here: a lock that a thread of JAX or Grain holds during the fork
+    # would stay locked in the child forever.
     pool = concurrent.futures.ProcessPoolExecutor(
         processes,
         mp_context=multiprocessing.get_context("spawn"),
@@ -207,8 +217,8 @@ def _written(shards: Sequence[Shard], processes: int) -> Iterator[Shard]:
             yield futures[future]
     except concurrent.futures.process.BrokenProcessPool as error:
         raise UserError(
-            "a process of the build died, perhaps for want of memory; run the same "
-            "command with fewer --processes: what is done is kept."
+            "a process of the build died, perhaps because memory ran out; run the same "
+            "command with fewer --processes: finished shards are kept"
         ) from error
     finally:
         workers = list((pool._processes or {}).values())
@@ -220,7 +230,7 @@ def _written(shards: Sequence[Shard], processes: int) -> Iterator[Shard]:
 
 
 def _start_worker() -> None:
-    """Leaves Ctrl-C to the parent, and ends with it, however it ends."""
+    """Ignores Ctrl-C, and ends this process as soon as its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 

@@ -1,7 +1,7 @@
-"""The files that somebody downloaded: in folders at any depth, unpacked or in zips.
+"""Downloaded source files, in folders at any depth, unpacked or in zips.
 
-A file's name is its path below the folder, with `/`; that of a zip's member begins with
-the zip's own path without its suffix, as if it had been unpacked beside it.
+A file's name is its path below the folder, with `/`. A member of a zip is named as if
+the zip had been unpacked beside itself, into a folder with its name without `.zip`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 from jaxhdr.errors import UserError
 
-# A bad checksum, a cut-off member, an unknown compression, a password.
+# The errors of a wrong checksum, a truncated member, an unknown compression, a password
+# and of damaged compressed data.
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
     EOFError,
@@ -32,7 +33,15 @@ _ZIP_ERRORS = (
 
 
 class SourceFile(NamedTuple):
-    """A file, or a member of a zip; size and time tell it from a later one."""
+    """A file or a member of a zip.
+
+    Attributes:
+      name: name of the file, as the module's docstring defines it.
+      path: path of the file, or of the zip.
+      member: name of the member in the zip; "" for an unpacked file.
+      size: size in bytes.
+      modified: time of the last change, or the checksum of a member.
+    """
 
     name: str
     path: str
@@ -42,9 +51,9 @@ class SourceFile(NamedTuple):
 
 
 def list_files(folder: Path) -> list[SourceFile]:
-    """Returns all files below a folder by name, hidden ones left out.
+    """Returns all files below a folder, sorted by name, without hidden files.
 
-    A member of a zip that is also there unpacked, under the same name, is left out.
+    If a file is there both unpacked and in a zip, the unpacked one is returned.
 
     Raises:
       UserError: a zip is damaged.
@@ -76,14 +85,18 @@ def list_files(folder: Path) -> list[SourceFile]:
 def match(
     files: Sequence[SourceFile], pattern: str
 ) -> dict[tuple[str, ...], SourceFile]:
-    """Returns the files whose name ends in a pattern, by what its groups matched.
+    """Returns the files whose names end in a pattern, keyed by the pattern's groups.
 
-    The pattern begins at the start of the name or after a `/`, so that any folder
-    above is tolerated; case does not count. One file is unpacked where another copy of
-    it is in a zip: it is taken.
+    The pattern must begin at the start of the name or after a `/`, so the files may be
+    in any folder. Case is ignored. If a file is there both unpacked and in a zip, the
+    unpacked one is returned.
+
+    Args:
+      files: the files to search.
+      pattern: regular expression with groups that identify a file.
 
     Raises:
-      UserError: two files match alike, and which one is meant cannot be told.
+      UserError: two files of the same kind have the same groups.
     """
     compiled = re.compile(rf"(?:^|.*/){pattern}$", re.IGNORECASE)
     found: dict[tuple[str, ...], SourceFile] = {}
@@ -93,7 +106,7 @@ def match(
             if other is not None and bool(other.member) == bool(file.member):
                 raise UserError(
                     f"{other.name} and {file.name} are the same file of the data set; "
-                    "remove one of them."
+                    "remove one of them"
                 )
             if other is None or other.member:
                 found[matched.groups()] = file
@@ -102,10 +115,11 @@ def match(
 
 @contextlib.contextmanager
 def opened(file: SourceFile) -> Iterator[Path]:
-    """Yields a path that holds the file; a zip's member is unpacked for that time.
+    """Yields the path of a file; a zip's member is unpacked while the block runs.
 
     Raises:
-      UserError: a member is damaged, or what the block raised, under the file's name.
+      UserError: a member is damaged, or the block raised a `UserError`; in its message
+        the file's name takes the place of the path.
     """
     if not file.member:
         with _named(file, file.path):
@@ -118,25 +132,22 @@ def opened(file: SourceFile) -> Iterator[Path]:
             with _open_zip(file.path).open(file.member) as member:
                 with open(path, "wb") as copy:
                     shutil.copyfileobj(member, copy)
-        except (
-            zipfile.BadZipFile,
-            EOFError,
-            NotImplementedError,
-            RuntimeError,
-        ) as error:
-            raise UserError(f"cannot read {file.name}: {error}") from error
+        except _ZIP_ERRORS as error:
+            raise UserError(
+                f"cannot read {file.name}: {error}; download it again"
+            ) from error
         with _named(file, str(path)):
             yield path
 
 
 def fingerprint(files: Sequence[SourceFile]) -> str:
-    """Returns what tells these files from others: their number, names and sizes."""
+    """Returns the number of the files, and a hash of their names and sizes."""
     text = "\n".join(f"{file.name} {file.size}" for file in files)
     return f"{len(files)} files, {hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def first_bytes_hash(file: SourceFile, size: int = 65536) -> str:
-    """Returns the hash of a file's first bytes and length: equal files have one."""
+    """Returns a hash of a file's first bytes and its length, equal for equal files."""
     if file.member:
         with _open_zip(file.path).open(file.member) as opened_member:
             head = opened_member.read(size)
@@ -159,7 +170,7 @@ def _zip_members(path: Path) -> list[zipfile.ZipInfo]:
         members = _open_zip(str(path)).infolist()
     except (zipfile.BadZipFile, OSError) as error:
         raise UserError(
-            f"cannot read {path}: {error}; the download may be incomplete."
+            f"cannot read {path}: {error}; the download may be incomplete: repeat it"
         ) from error
     return [m for m in members if not m.is_dir() and not _is_hidden(m.filename)]
 
@@ -171,7 +182,7 @@ def _open_zip(path: str) -> zipfile.ZipFile:
 
 @functools.lru_cache(maxsize=8)
 def _opened_zip(path: str, _modified: int, _size: int) -> zipfile.ZipFile:
-    """Returns the zip, opened once a process: its list of members may be long."""
+    """Returns the open zip, cached because its list of members may be long."""
     return zipfile.ZipFile(path)
 
 

@@ -1,1 +1,1 @@
-"""The `si_hdr` data set: 181 scenes to compare methods on."""
+"""The `si_hdr` data set: 181 scenes for comparing methods."""

@@ -20,10 +20,10 @@ input/clip_97/001.png ... 181.png
 
 @dataclasses.dataclass(eq=False)
 class SiHdrConfig(tfds.core.BuilderConfig):
-    """Which of the published photographs.
+    """The choice of published photographs.
 
     Attributes:
-      clipping: folder of the photographs below `input`.
+      clipping: folder of the photographs, below `input`.
     """
 
     clipping: str = "clip_97"

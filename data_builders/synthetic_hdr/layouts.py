@@ -1,4 +1,4 @@
-"""Random layouts: where houses, crates, furniture, lamps and the sun are."""
+"""Random layouts of houses, crates, furniture, lamps and the sun."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def draw_scene(rng: np.random.Generator, kind: str) -> Scene:
 
 
 def _draw_day(rng: np.random.Generator) -> Scene:
-    if rng.random() < 0.6:  # mostly in view
+    if rng.random() < 0.6:  # the sun is mostly in view
         azimuth, elevation = rng.uniform(-25, 25), rng.uniform(4, 26)
     else:
         azimuth, elevation = rng.uniform(45, 315), rng.uniform(4, 55)
@@ -122,7 +122,7 @@ def _scene(
 
 
 def _street(rng: np.random.Generator, *, lit_share: float) -> tuple[Box, ...]:
-    """Returns the ground, houses on both sides, one across, and crates."""
+    """Returns the ground, houses on both sides, one across the street, and crates."""
     ground = Box(
         low=np.array([-500.0, -2, -500]),
         high=np.array([500.0, 0, 500]),
@@ -156,7 +156,7 @@ def _house(rng: np.random.Generator, side: int, lit_share: float) -> Box:
 
 
 def _crate(rng: np.random.Generator, near: np.ndarray, far: np.ndarray) -> Box:
-    """Returns a box on the floor between two corners, never around the camera."""
+    """Returns a box on the floor between two corners, always in front of the camera."""
     size = rng.uniform((0.4, 0.3, 0.4), (1.6, 1.4, 1.6))
     low = rng.uniform(near, np.maximum(far - size, near + 0.1))
     low[1], low[2] = 0.0, max(low[2], 1.5)
@@ -195,7 +195,7 @@ def _colour(rng: np.random.Generator, saturation: float) -> np.ndarray:
 
 
 def _direction(azimuth: float, elevation: float) -> np.ndarray:
-    """Returns the unit vector; azimuth 0 is straight ahead, angles in degrees."""
+    """Returns a unit vector from angles in degrees; azimuth 0 is straight ahead."""
     turn, up = math.radians(azimuth), math.radians(elevation)
     level = math.cos(up)
     vector = [level * math.sin(turn), math.sin(up), level * math.cos(turn)]

@@ -1,9 +1,9 @@
-"""Scenes -> radiance, by ray casting.
+"""Renders scenes to radiance by ray casting.
 
-Light transport is direct: sun or lamps with shadows, plus a constant ambient term.
-Pictures have the structure that a network must learn to see: lit windows and bright
-skies with clouds in them, a sun with its aureole, lamps, patches of sun on a floor,
-textures at several scales under light and in shadow.
+Only direct light is computed: sun or lamps with shadows, plus a constant ambient term.
+Pictures have the structures that a network must learn to recognise: lit windows, bright
+skies with clouds, a sun with its aureole, lamps, patches of sunlight on a floor, and
+textures at several scales in light and in shadow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from data_builders.synthetic_hdr import textures
 from data_builders.synthetic_hdr.scenes import Box, Lamp, Scene
 
-# The sun's disc has a radius of 0.265 degrees; its radiance follows from irradiance.
+# The radius of the sun's disc; its radiance is irradiance divided by solid angle.
 _SUN_RADIUS = math.radians(0.265)
 _SUN_SOLID_ANGLE = math.pi * _SUN_RADIUS**2
 _FAR = np.float32(1e6)
@@ -24,14 +24,14 @@ _EYE = np.array([0.0, 1.6, 0.0], np.float32)
 
 
 def render(scene: Scene, *, size: int) -> Float[np.ndarray, "size size 3"]:
-    """Returns the radiance that a camera at eye height sees, square, slightly soft."""
+    """Returns the radiance that a camera at eye height sees, as a square image."""
     rays = _camera_rays(scene, size + 2)
     origin = np.broadcast_to(_EYE, rays.shape)
     radiance = _shade(scene, origin, rays)
     for lamp in scene.lamps:
         radiance += _lamp_glow(scene, lamp, rays)
     image = radiance.reshape(size + 2, size + 2, 3)
-    for axis in (0, 1):  # the optics' blur, which also softens jagged edges
+    for axis in (0, 1):  # the blur of the optics, which also softens jagged edges
         before, after = np.roll(image, 1, axis), np.roll(image, -1, axis)
         image = 0.25 * before + 0.5 * image + 0.25 * after
     return np.ascontiguousarray(image[1:-1, 1:-1], np.float32)
@@ -111,7 +111,7 @@ def _intersect(
 
 
 def _irradiance(scene: Scene, points: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Returns the irradiance from sun and lamps, shadowed by the boxes."""
+    """Returns the irradiance from sun and lamps, with the shadows of the boxes."""
     sun = np.broadcast_to(scene.sky.sun_direction, points.shape)
     cosine = np.maximum((normal * sun).sum(axis=-1), 0.0)
     lit = np.flatnonzero(cosine)
@@ -140,7 +140,7 @@ def _lamp_irradiance(
 
 
 def _sun_visible(scene: Scene, points: np.ndarray, sun: np.ndarray) -> np.ndarray:
-    """Returns which points the sun reaches: over the roofs, or through a window."""
+    """Returns whether the sun reaches each point, over the roofs or by a window."""
     distance, index, normal = _nearest(scene.boxes, points, sun)
     visible = index < 0
     for number, box in enumerate(scene.boxes):
@@ -155,7 +155,10 @@ def _sun_visible(scene: Scene, points: np.ndarray, sun: np.ndarray) -> np.ndarra
 
 
 def _sky_radiance(scene: Scene, rays: np.ndarray) -> np.ndarray:
-    """Returns gradient, clouds, aureole and sun disc; below the horizon, country."""
+    """Returns the radiance of the sky, or of the land below the horizon.
+
+    The sky is a gradient with clouds, aureole and the sun's disc.
+    """
     sky = scene.sky
     up = np.clip(rays[:, 1:2], 0.0, 1.0)
     radiance = sky.horizon + (sky.zenith - sky.horizon) * up**0.5
@@ -177,7 +180,7 @@ def _sky_radiance(scene: Scene, rays: np.ndarray) -> np.ndarray:
 
 
 def _lamp_glow(scene: Scene, lamp: Lamp, rays: np.ndarray) -> np.ndarray:
-    """Returns a lamp's own disc and the glare around it, unless a box hides it."""
+    """Returns a lamp's disc and the glare around it, or 0 if a box hides the lamp."""
     towards = lamp.position - _EYE
     distance = float(np.linalg.norm(towards))
     ray = (towards / distance)[None].astype(np.float32)

@@ -1,7 +1,7 @@
-"""What a scene is made of.
+"""The parts of a scene.
 
-Linear BT.709 radiance in units of a clear sky near the horizon; metres; y is up and
-azimuth 0 is along +z.
+Radiance is linear BT.709, in units of a clear sky near the horizon. Lengths are in
+metres. The y axis points up, and azimuth 0 is along +z.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Surface:
-    """Paint of a box, of the ground or of a room, and its grid of windows."""
+    """The paint of a box, of the ground or of a room, and its grid of windows."""
 
     albedo: np.ndarray
     contrast: float
@@ -26,7 +26,7 @@ class Surface:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Box:
-    """An axis-aligned box; `inside` is seen from within: a room."""
+    """An axis-aligned box; if `inside`, a room that is seen from within."""
 
     low: np.ndarray
     high: np.ndarray
@@ -36,7 +36,7 @@ class Box:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Lamp:
-    """A sphere of some radiant intensity; an invisible one stands for a window."""
+    """A sphere with a radiant intensity; an invisible one is the light of a window."""
 
     position: np.ndarray
     intensity: np.ndarray
@@ -46,7 +46,7 @@ class Lamp:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sky:
-    """Sky colours, cloud cover (0 to 1) and the sun (direction, irradiance)."""
+    """The sky's colours, its cloud cover (0 to 1), and the sun."""
 
     horizon: np.ndarray
     zenith: np.ndarray
@@ -57,7 +57,7 @@ class Sky:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scene:
-    """All that is seen, and the camera's angles in degrees."""
+    """Everything that is visible, and the camera's angles in degrees."""
 
     boxes: tuple[Box, ...]
     lamps: tuple[Lamp, ...]

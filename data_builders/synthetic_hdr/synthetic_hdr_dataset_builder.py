@@ -1,4 +1,4 @@
-"""Procedural HDR scenes as a data set: nothing to download, any machine."""
+"""Procedural HDR scenes as a data set that needs no download."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from data_builders.synthetic_hdr import layouts, rendering
 
 @dataclasses.dataclass(eq=False)
 class SyntheticHdrConfig(tfds.core.BuilderConfig):
-    """How many scenes.
+    """The size and the number of the scenes.
 
     Attributes:
       size: height and width in pixels.
-      num_train: scenes in `train`.
-      num_validation: scenes in `validation`.
-      seed: draws the scenes, with the split's name and the scene's number.
+      num_train: number of scenes in `train`.
+      num_validation: number of scenes in `validation`.
+      seed: seed of the scenes, hashed with the split's name and the scene's number.
     """
 
     size: int = 256

@@ -1,4 +1,4 @@
-"""What is painted on surfaces: stains, tiles, windows."""
+"""Textures of surfaces: stains, tiles, windows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from data_builders.synthetic_hdr.scenes import Box, Scene, Surface
 
 
 def _face_coordinates(points: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Returns metres on the face: (along, up), or (x, z) where it is level."""
+    """Returns metres on the face: (along, up), or (x, z) if the face is horizontal."""
     along = np.where(np.abs(normal[:, 0]) > 0.5, points[:, 2], points[:, 0])
     level = np.abs(normal[:, 1]) > 0.5
     return np.stack([along, np.where(level, points[:, 2], points[:, 1])], axis=-1)
@@ -17,10 +17,17 @@ def _face_coordinates(points: np.ndarray, normal: np.ndarray) -> np.ndarray:
 def windows(
     scene: Scene, box: Box, points: np.ndarray, normal: np.ndarray, beyond: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns which points are window and what shines there.
+    """Returns whether each point is on a window, and the radiance of a window there.
 
-    A room's windows, in its left and far walls, show what lies `beyond`; a house's are
-    lit or dark panes.
+    The windows of a room are in its left and far walls. They show the radiance `beyond`
+    the room. The windows of a house are lit or dark panes.
+
+    Args:
+      scene: the scene.
+      box: the house or the room.
+      points: points on the box, in metres.
+      normal: surface normals at the points.
+      beyond: radiance behind the points.
     """
     paint = box.surface
     nothing = np.zeros(len(points), bool)
@@ -45,7 +52,7 @@ def windows(
 def albedo(
     scene: Scene, paint: Surface, points: np.ndarray, normal: np.ndarray
 ) -> np.ndarray:
-    """Returns the reflectance: fractal stains times tiles or planks."""
+    """Returns the reflectance, a pattern of fractal stains, tiles and joints."""
     place = _face_coordinates(points, normal) * paint.grain
     stains = fractal_noise(scene.noise, place, octaves=5)
     tile = np.floor(place * np.array([0.5, 0.8])).astype(int) % len(scene.noise)

@@ -1,4 +1,4 @@
-"""VDS (Lee et al. 2018): stacks of seven exposures, HDR images merged from them."""
+"""VDS (Lee et al. 2018): stacks of seven exposures, with merged HDR images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jaxhdr.imaging import color
 _TREE = """
 train/set/t1/t1_-3EV_true.jpg.png ... t1_3EV_true.jpg.png
 test/set/t1/t1_-3EV_true.jpg.png ... t1_3EV_true.jpg.png
-test_hdr/t1.hdr ...             (optional; merged here where it is missing)
+test_hdr/t1.hdr ...             (optional; a missing file is merged from its stack)
 """
 _STOPS = range(-3, 4)
 
@@ -26,14 +26,15 @@ _STOPS = range(-3, 4)
 def merge(
     stack: Mapping[int, Float[np.ndarray, "h w 3"]],
 ) -> Float[np.ndarray, "h w 3"]:
-    """Returns the radiance of a stack, 1.0 being what just clips its exposure at 0 EV.
+    """Returns the radiance of a stack; 1.0 just clips the exposure at 0 EV.
 
-    The mean of the linearised photographs, each divided by its exposure, with the
-    triangular weights of Debevec and Malik (1997), equation 4. Values that all
-    photographs clip, or none sees, are those of the shortest or longest exposure.
+    The result is the mean of the linearised photographs, each divided by its exposure,
+    with the triangular weights of Debevec and Malik (1997), equation 4. The shortest
+    exposure gives the values that all photographs clip, and the longest exposure those
+    that are black in all photographs.
 
     Args:
-      stack: display-encoded sRGB by exposure in stops.
+      stack: display-encoded sRGB photographs, keyed by exposure in stops.
     """
     total = weights = np.float32(0)
     for stops, encoded in stack.items():
@@ -68,7 +69,10 @@ def _read(group: published.Group) -> Iterator[tuple[str, Example]]:
             for stops in _STOPS
         }
         if len({encoded.shape for encoded in stack.values()}) > 1:
-            raise UserError(f"{group.name}: its exposures differ in size.")
+            raise UserError(
+                f"the exposures of {group.name} differ in size; use photographs of the "
+                "same size"
+            )
         hdr = readings.check(merge(stack), group.name)
     yield group.name, readings.pair(hdr, ldr, name=group.name, scene=group.scene)
 

@@ -1,4 +1,4 @@
-"""Builds in parallel, killed and resumed: always the same bytes."""
+"""Parallel, killed and resumed builds all give the same bytes."""
 
 import os
 import pathlib
@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory, folder):
-    """Names and bytes of the set, built at once by one process."""
+    """Names and bytes of the set, built without a break by one process."""
     data_dir = tmp_path_factory.mktemp("data")
     build(folder, data_dir)
     return contents(data_dir)
@@ -62,7 +62,7 @@ def leftovers(data_dir):
 
 @pytest.mark.parametrize("stop_after", [1, 3, 7])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
-def test_an_interrupted_build_goes_on_where_it_was(
+def test_an_interrupted_build_resumes_where_it_stopped(
     tmp_path, folder, expected, monkeypatch, stop_after, error
 ):
     original, written = shards.write, []
@@ -86,9 +86,7 @@ def test_an_interrupted_build_goes_on_where_it_was(
     assert not leftovers(tmp_path)
 
 
-def test_a_shard_that_was_cut_off_while_it_was_written_is_not_taken(
-    tmp_path, folder, expected, monkeypatch
-):
+def test_a_partly_written_shard_is_not_used(tmp_path, folder, expected, monkeypatch):
     def examples(*arguments):
         yield from original(*arguments)
         raise KeyboardInterrupt
@@ -102,7 +100,9 @@ def test_a_shard_that_was_cut_off_while_it_was_written_is_not_taken(
     assert contents(tmp_path) == expected
 
 
-def test_sources_that_changed_meanwhile_are_read_again(tmp_path, folder, monkeypatch):
+def test_sources_that_changed_between_two_builds_are_read_again(
+    tmp_path, folder, monkeypatch
+):
     copy = tmp_path / "hdr"
     copy.mkdir()
     for path in folder.iterdir():
@@ -124,7 +124,7 @@ def test_sources_that_changed_meanwhile_are_read_again(tmp_path, folder, monkeyp
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_what_a_killed_build_left_is_removed(tmp_path, folder, expected):
+def test_files_of_a_killed_build_are_removed(tmp_path, folder, expected):
     version = hdr_images.Builder.VERSION
     left = tmp_path / f"hdr_images/panorama_views/incomplete.ABCDEF_{version}"
     left.mkdir(parents=True)
@@ -133,7 +133,7 @@ def test_what_a_killed_build_left_is_removed(tmp_path, folder, expected):
     assert not left.exists() and not leftovers(tmp_path)
 
 
-def test_broken_sources_are_all_named_and_those_mended_are_read_again(
+def test_all_broken_sources_are_named_and_repaired_ones_are_read_again(
     tmp_path, folder, expected
 ):
     copy = tmp_path / "hdr"
@@ -153,10 +153,10 @@ def test_broken_sources_are_all_named_and_those_mended_are_read_again(
     assert contents(tmp_path / "data") == expected
 
 
-def test_a_set_of_which_nothing_is_left_is_refused(tmp_path):
+def test_a_set_without_intact_sources_is_refused(tmp_path):
     for number in range(2):
         (tmp_path / f"series{number}_x.exr").write_bytes(b"no image")
-    with pytest.raises(UserError, match="None is left"):
+    with pytest.raises(UserError, match="no source is left"):
         build(tmp_path, tmp_path / "data", broken="skip")
 
 
@@ -207,7 +207,7 @@ def is_running(group):
 
 
 @pytest.mark.slow
-def test_a_build_killed_at_random_points_ends_like_one_that_was_not(
+def test_a_build_killed_at_random_points_gives_the_same_bytes(
     tmp_path, folder, expected
 ):
     rng = random.Random(0)
@@ -221,7 +221,7 @@ def test_a_build_killed_at_random_points_ends_like_one_that_was_not(
         time.sleep(rng.uniform(0, 0.3))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        # Its workers end by themselves.
+        # The workers notice that their parent ended, and end too.
         while is_running(process.pid):
             assert time.monotonic() < end, "a worker outlived its parent"
             time.sleep(0.05)
@@ -232,15 +232,17 @@ def test_a_build_killed_at_random_points_ends_like_one_that_was_not(
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_all_processes_and_keeps_what_is_done(tmp_path, folder, expected):
+def test_ctrl_c_ends_all_processes_and_keeps_finished_shards(
+    tmp_path, folder, expected
+):
     process = start(folder, tmp_path, "--processes", "2")
     end = time.monotonic() + 300
     while not list(tmp_path.rglob("*.json")):
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it
     assert process.wait() in (0, 130)
-    while is_running(process.pid):  # Python's own helpers end after it
+    while is_running(process.pid):  # Python's helper processes end later
         assert time.monotonic() < end
         time.sleep(0.01)
     assert not list(tmp_path.rglob("incomplete*"))

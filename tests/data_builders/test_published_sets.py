@@ -1,4 +1,4 @@
-"""Every published data set, on small files in exactly its published layout."""
+"""Builds every published data set from small files in exactly its published layout."""
 
 import importlib
 import importlib.resources
@@ -16,7 +16,7 @@ SIZE = (12, 16)
 
 
 def radiance(number, peak=20.0):
-    """A ramp with a bright spot; every number has its own, values above 1."""
+    """Random radiance with a bright spot above 1, different for every number."""
     rng = np.random.default_rng(number)
     hdr = rng.uniform(0.05, 0.9, (*SIZE, 3)).astype(np.float32)
     hdr[2:4, 3:6] = peak
@@ -32,7 +32,7 @@ def photograph(hdr, stops=0):
 def write_photograph(path, encoded):
     path.parent.mkdir(parents=True, exist_ok=True)
     image_io.write_png(path.with_name("made.png"), encoded)
-    path.with_name("made.png").rename(path)  # readers go by content
+    path.with_name("made.png").rename(path)  # readers detect the format by content
 
 
 def write_radiance(path, hdr):
@@ -41,7 +41,7 @@ def write_radiance(path, hdr):
 
 
 def write_pair(ldr, hdr, number, stops=0):
-    # An unknown factor, as real HDR images have.
+    # Real HDR images have an unknown factor.
     write_radiance(hdr, 3.7 * radiance(number))
     write_photograph(ldr, photograph(radiance(number), stops))
 
@@ -54,7 +54,7 @@ def si_hdr(folder):
                 photograph(radiance(scene), stops=0 if clipping == "clip_97" else 1),
             )
         write_radiance(folder / f"reference/{scene:03d}.exr", radiance(scene))
-        # Not to be taken for a reference.
+        # The builder must not use this file as a reference.
         other = folder / f"reconstructions/fhdr/clip_97/{scene:03d}.exr"
         write_radiance(other, radiance(99))
     return {"test": 4}
@@ -155,7 +155,13 @@ def fairchild(folder):
 LAYOUTS = {
     function.__name__: function
     for function in (
-        *(si_hdr, hdr_real, hdr_eye, ldr_hdr_pair, city_scene, ntire2021, vds),
+        si_hdr,
+        hdr_real,
+        hdr_eye,
+        ldr_hdr_pair,
+        city_scene,
+        ntire2021,
+        vds,
         fairchild,
     )
 }
@@ -164,7 +170,7 @@ HDR_ONLY = {"fairchild"}
 
 @pytest.fixture(scope="module")
 def layouts(tmp_path_factory):
-    """Folder and expected counts of each set, made once."""
+    """Folder and expected counts of each set; the files are written once."""
     root = tmp_path_factory.mktemp("published")
     made = {}
     for name, write in LAYOUTS.items():
@@ -198,12 +204,12 @@ def names(records):
     return {split: [r["name"] for r in found] for split, found in records.items()}
 
 
-def zipped(folder, target):
-    """Packs every file of a folder into two zips, an extra folder inside."""
+def zipped(folder, target, compression=zipfile.ZIP_STORED):
+    """Packs every file of a folder into two zips, inside an extra folder."""
     target.mkdir()
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for number in range(2):
-        with zipfile.ZipFile(target / f"part{number}.zip", "w") as archive:
+        with zipfile.ZipFile(target / f"part{number}.zip", "w", compression) as archive:
             archive.writestr("__MACOSX/._001.exr", b"not an image")
             for path in files[number::2]:
                 archive.write(path, f"extra/{path.relative_to(folder).as_posix()}")
@@ -211,7 +217,7 @@ def zipped(folder, target):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_splits_and_records_are_as_promised(tmp_path, layouts, name):
+def test_splits_and_records_are_as_documented(tmp_path, layouts, name):
     folder, expected = layouts[name]
     records = build(name, folder, tmp_path)
     assert counts(records) == expected
@@ -336,7 +342,22 @@ def test_a_broken_member_of_a_zip_is_named(tmp_path):
         build("si_hdr", folder, tmp_path / "data")
 
 
-def test_a_zip_that_was_cut_off_is_named(tmp_path):
+def test_a_member_of_a_zip_that_cannot_be_decompressed_is_named(tmp_path):
+    si_hdr(tmp_path / "files")
+    folder = zipped(tmp_path / "files", tmp_path / "zips", zipfile.ZIP_DEFLATED)
+    for archive in folder.iterdir():
+        content = bytearray(archive.read_bytes())
+        with zipfile.ZipFile(archive) as opened:
+            for member in opened.infolist():
+                if "reference" in member.filename:
+                    # The first byte of the data: a type of block that does not exist.
+                    content[member.header_offset + 30 + len(member.filename)] = 0xFF
+        archive.write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot read part\d/extra/reference/.*\.exr"):
+        build("si_hdr", folder, tmp_path / "data")
+
+
+def test_a_truncated_zip_is_named(tmp_path):
     si_hdr(tmp_path / "files")
     folder = zipped(tmp_path / "files", tmp_path / "zips")
     truncate(folder / "part1.zip")
@@ -378,9 +399,11 @@ def test_metadata_are_complete(name):
     assert info.citation.startswith("@") and info.description
 
 
-def test_counts_that_differ_from_the_published_are_told(tmp_path, layouts, capsys):
+def test_counts_that_differ_from_the_published_ones_are_reported(
+    tmp_path, layouts, capsys
+):
     build("si_hdr", layouts["si_hdr"][0], tmp_path)
-    assert "SI-HDR, test: 4 of the 181 published" in capsys.readouterr().err
+    assert "SI-HDR, test: 4 of the 181 published records" in capsys.readouterr().err
 
 
 def test_the_configurations_of_si_hdr_differ_in_exposure(tmp_path, layouts):
@@ -393,7 +416,7 @@ def test_the_configurations_of_si_hdr_differ_in_exposure(tmp_path, layouts):
 
 
 def test_the_published_totals_of_oh_et_al_are_met():
-    # Section 3.1: 970 HDR and 10,236 LDR images to train, 346 and 946 to test.
+    # Section 3.1: 970 HDR and 10,236 LDR images for training, 346 and 946 for testing.
     published = {
         name: builder_class(name).data_set.published
         for name in ("hdr_real", "ldr_hdr_pair", "hdr_eye")
@@ -405,7 +428,7 @@ def test_the_published_totals_of_oh_et_al_are_met():
     assert published["ldr_hdr_pair"]["test"] // 3 + published["hdr_eye"]["test"] == 346
 
 
-def test_training_pairs_without_common_names_go_by_order(tmp_path):
+def test_training_pairs_without_common_names_are_paired_by_order(tmp_path):
     folder = tmp_path / "HDR-Real"
     for number in range(4):
         write_pair(
@@ -419,7 +442,7 @@ def test_training_pairs_without_common_names_go_by_order(tmp_path):
     np.testing.assert_allclose(first["hdr"], radiance(0), rtol=0.05)
 
 
-def test_a_day_of_the_test_set_is_not_trained_on(tmp_path):
+def test_a_day_of_the_test_set_is_not_used_for_training(tmp_path):
     city_scene(tmp_path / "files")
     name = "20141011090000_flip0_expo00"
     write_pair(
@@ -429,7 +452,7 @@ def test_a_day_of_the_test_set_is_not_trained_on(tmp_path):
         build("city_scene", tmp_path / "files", tmp_path / "data")
 
 
-def test_a_merged_stack_is_the_radiance_it_was_taken_of(tmp_path, layouts):
+def test_a_merged_stack_equals_the_photographed_radiance(tmp_path, layouts):
     records = build("vds", layouts["vds"][0], tmp_path)
     for record in records["train"]:
         number = int(record["scene"].decode().removeprefix("train_t"))
