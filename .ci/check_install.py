@@ -1,7 +1,7 @@
-"""Checks an installed jaxhdr as a user without the extras meets it.
+"""Checks jaxhdr as a user installs it, without the extras.
 
-Run outside the checkout: `python check_install.py`. The command must turn the shipped
-photograph into a valid OpenEXR file, and the import must stay cheap.
+Run outside the checkout: `python check_install.py`. The command must convert the
+shipped photograph into a valid OpenEXR file, and the import must stay fast.
 """
 
 import pathlib
@@ -15,7 +15,7 @@ BASE = "import jax, flax.linen"
 FORBIDDEN = ("tensorflow", "tensorflow_datasets", "grain", "ml_collections")
 ROUNDS = 5
 TARGET_SECONDS = 0.3
-# Shared machines are noisy: only a gross regression fails.
+# Timings on shared machines vary, so only a large regression fails.
 LIMIT_SECONDS = 1.0
 
 
@@ -26,7 +26,7 @@ def run(code: str) -> str:
 
 
 def check_command() -> None:
-    """The `jaxhdr` command on the shipped photograph, with every shipped model."""
+    """Checks the `jaxhdr` command on the shipped photograph, with every model."""
     import numpy as np
 
     import jaxhdr
@@ -56,7 +56,7 @@ def check_command() -> None:
 
 
 def check_import() -> None:
-    """The cost of the package, and of all that reconstructing needs, over JAX's."""
+    """Checks the import times of the package and of `reconstruct`, less JAX's."""
     timed = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
     for statement in ("import jaxhdr", "from jaxhdr import reconstruct"):
         cost = statistics.median(

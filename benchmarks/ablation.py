@@ -1,9 +1,10 @@
-"""Choices of FHDR's training, each trained with one budget and scored on one protocol.
+"""Compares choices of FHDR's training, with the same budget and protocol for each.
 
-Run     python benchmarks/ablation.py --manual_dir FOLDER --workdir runs/ablation
-Every row is `configs/fhdr_release.py` with the loss of the first, but for what it
-names, and sees as many pixels. JSON lines and a Markdown table; a row that is there
-already is neither trained nor scored again. The protocol is that of docs/training.md.
+Run     python benchmarks/ablation.py --manual-dir FOLDER --workdir runs/ablation
+Every row trains `configs/fhdr_release.py` with the loss of the first row and with the
+changes that the row names. All rows see the same number of pixels. The output is JSON
+lines and a Markdown table. A row that has a report is neither trained nor scored again.
+The protocol is that of docs/training.md.
 """
 
 import argparse
@@ -14,10 +15,12 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
 METRICS = (
-    *("pu21_psnr", "pu21_ssim"),
-    *("log2_rmse_clipped", "log2_rmse_unclipped"),
+    "pu21_psnr",
+    "pu21_ssim",
+    "log2_rmse_clipped",
+    "log2_rmse_unclipped",
 )
-# Of all rows; the loss of the first.
+# The fields that all rows share; the loss is that of the first row.
 BASE = {
     "train.num_steps": 250,
     "train.evaluate_every": 0,
@@ -56,7 +59,7 @@ ROWS = {
 
 
 def flags(changes: dict) -> list[str]:
-    """Returns the command line's words for changed fields."""
+    """Returns the arguments of the command line that change these fields."""
     return [f"--config.{name}={value}" for name, value in changes.items()]
 
 
@@ -79,7 +82,7 @@ def score(workdir: pathlib.Path, num_images: int) -> None:
 
 
 def read(report: pathlib.Path) -> dict[str, dict[str, float]]:
-    """Returns the means by method."""
+    """Returns the mean scores, keyed by method and metric."""
     scores = json.loads(report.read_text())["scores"]
     return {
         m: {n: cell["mean"] for n, cell in row.items()} for m, row in scores.items()
@@ -89,10 +92,10 @@ def read(report: pathlib.Path) -> dict[str, dict[str, float]]:
 def main() -> None:
     """Trains and scores every row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--manual_dir", required=True, help="HDR panoramas")
-    parser.add_argument("--data_dir", default="", help="prepared data")
+    parser.add_argument("--manual-dir", required=True, help="folder of HDR panoramas")
+    parser.add_argument("--data-dir", default="", help="folder of prepared data")
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
-    parser.add_argument("--num_images", type=int, default=68)
+    parser.add_argument("--num-images", type=int, default=68)
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)
     options = parser.parse_args()
     table = [f"| | {' | '.join(METRICS)} |", f"|---{'|---:' * len(METRICS)}|"]

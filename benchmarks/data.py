@@ -1,11 +1,11 @@
-"""Speed and memory of building and reading data, as JSON lines.
+"""Measures speed and memory of building and reading data, as JSON lines.
 
-    python benchmarks/data.py --manual_dir=FOLDER             builds, then reads
-    python benchmarks/data.py --name=NAME --data_dir=FOLDER   reads a prepared set
+    python benchmarks/data.py --manual-dir=FOLDER             builds, then reads
+    python benchmarks/data.py --name=NAME --data-dir=FOLDER   reads a prepared set
 
-Every case runs in a process of its own, so that its memory is its own. On a machine
-that others use too, compare what is done in a processor second, and its ratio to
-copying the bytes of a record: what memory allows.
+Every case runs in its own process, so that its memory is measured alone. On a shared
+machine, compare the rates per processor second, and their ratio to the rate of copying
+the bytes of a record, which is the limit that memory sets.
 """
 
 import argparse
@@ -27,11 +27,11 @@ CASES = [
     {"case": "epoch", "patch": 64, "threads": 4},
 ]
 _BATCH = 16
-_SECONDS = 5.0  # of reading, at least
+_SECONDS = 5.0  # shortest time of reading
 
 
 def build(name: str, manual_dir: str, data_dir: str, processes: int) -> dict:
-    """Returns the time of a build, also of all its processors together."""
+    """Returns the wall time of a build, and the time of all its processors."""
     command = [sys.executable, "-m", "jaxhdr.cli", "data", "build", name]
     command += [f"--manual-dir={manual_dir}", f"--data-dir={data_dir}"]
     before, start = os.times(), time.perf_counter()
@@ -51,7 +51,7 @@ def build(name: str, manual_dir: str, data_dir: str, processes: int) -> dict:
 
 
 def read(case: dict, name: str, data_dir: str) -> dict:
-    """Returns records or patches a second of a case, and the peak memory."""
+    """Returns the records or patches per second of a case, and the peak memory."""
     from jaxhdr import data
 
     source = data.data_source(name, "train", data_dir=data_dir)
@@ -95,7 +95,7 @@ def epoch(steps, count: int) -> dict:
 
 
 def measure(step, per_step: int) -> tuple[float, float]:
-    """Returns how many a second and a processor second, over at least `_SECONDS`."""
+    """Returns the rates per second and per processor second, over `_SECONDS`."""
     start, start_used, count = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - start < _SECONDS:
         step()
@@ -110,16 +110,16 @@ def peak() -> int:
 
 
 def load() -> dict:
-    """Returns how busy the machine is: processes that want to run."""
+    """Returns the load of the machine: the number of runnable processes."""
     return {"load": round(os.getloadavg()[0], 1)}
 
 
 def main() -> None:
-    """Builds if a folder is given, and reads all cases in turn."""
+    """Builds the set if a source folder is given, and reads all cases in turn."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", default="hdr_images/panorama_views")
-    parser.add_argument("--manual_dir")
-    parser.add_argument("--data_dir")
+    parser.add_argument("--manual-dir", "--manual_dir", help="folder of source files")
+    parser.add_argument("--data-dir", help="folder of prepared data")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)

@@ -1,8 +1,9 @@
-"""Time and memory of reconstruction, as JSON lines: python benchmarks/inference.py.
+"""Measures time and memory of reconstruction, as JSON lines.
 
-Every case runs in a process of its own, so that its peak memory is its own, and the
-cases take turns, so that a machine that others use too treats them alike. Compare
-ratios within one run; the absolute times are those of the machine on that day.
+Run     python benchmarks/inference.py
+Every case runs in its own process, so that its peak memory is measured alone. The cases
+take turns, so that other load on the machine affects them all alike. Compare ratios
+within one run only: absolute times depend on the machine and its load.
 """
 
 import argparse
@@ -21,7 +22,7 @@ CASES = [
 
 
 def measure(case: dict[str, int]) -> dict[str, float]:
-    """Returns seconds of the first and the second image, and the peak memory."""
+    """Returns the times of the first and the second image, and the peak memory."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -50,7 +51,7 @@ def measure(case: dict[str, int]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Runs all cases in turn, or one in this process."""
+    """Runs all cases in turn, or one case in this process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)

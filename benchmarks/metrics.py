@@ -1,10 +1,10 @@
-"""Time and memory of the metrics.
+"""Measures time and memory of the metrics.
 
 Run     python benchmarks/metrics.py [--size 512 384] [--names hdr_vdp2_q ...]
 Prints  one row per metric: milliseconds per image alone and in a batch, the ratio of
         both, and the seconds that compiling took. The peak memory is that of the whole
-        process, so name one metric to know its own.
-Times are medians of interleaved runs; on a busy machine trust the ratios only.
+        process, so name a single metric to measure its memory.
+Times are medians of interleaved runs. On a busy machine, trust only the ratios.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from jaxhdr.metrics import METRICS, select
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures the metrics and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, nargs=2, default=(512, 384))
     parser.add_argument("--names", nargs="+", default=list(METRICS))

@@ -1,9 +1,10 @@
-"""Parameters and operations of the models at 256 x 256, as a Markdown table.
+"""Counts parameters and operations of the models at 256 x 256, as a Markdown table.
 
 Run     python benchmarks/model_cost.py
-Operations are those of XLA's cost analysis of the lowered program, halved: it counts a
-multiplication with its addition as two, and the papers as one. It leaves out products
-with the zero padding and counts element-wise operations. Nothing is computed.
+The operations come from XLA's cost analysis of the lowered program, which does not run.
+They are halved, because XLA counts a multiplication and its addition as two operations,
+and the papers as one. XLA leaves out products with the zero padding, and it counts
+element-wise operations.
 """
 
 import math
@@ -30,7 +31,7 @@ CASES = [
 
 
 def cost(name: str, fields: dict[str, object]) -> tuple[int, float]:
-    """Returns the number of parameters, and of multiply-adds in 10^9."""
+    """Returns the number of parameters, and the multiply-adds in 10^9."""
     model = create_model(name, **fields)
     image = jnp.zeros((1, SIDE, SIDE, 3))
     variables = jax.eval_shape(model.init, jax.random.key(0), image)
@@ -41,7 +42,7 @@ def cost(name: str, fields: dict[str, object]) -> tuple[int, float]:
 
 def main() -> None:
     """Prints the table."""
-    os.environ[library.VARIABLE] = "xla"  # what oneDNN computes is not counted
+    os.environ[library.VARIABLE] = "xla"  # XLA does not count oneDNN's operations
     print("| model | parameters | 10^9 multiply-adds |")
     print("|---|---:|---:|")
     for title, name, fields in CASES:

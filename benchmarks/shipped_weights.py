@@ -1,8 +1,9 @@
-"""Scores of models by kind of photograph, and what users would call a regression.
+"""Scores models by kind of photograph, and measures faults that users would notice.
 
-Run     python -m benchmarks.shipped_weights --models fhdr --data_dir DIR
-JSON lines and Markdown tables. The images are the validation views of
-`configs/fhdr_release.py`, prepared in DIR; alignment median, white = 200 cd/m^2.
+Run     python -m benchmarks.shipped_weights --models fhdr --data-dir DIR
+The output is JSON lines and Markdown tables. The images are the validation views of
+`configs/fhdr_release.py`, prepared in DIR. The alignment is `median`, and white is
+200 cd/m^2.
 """
 
 import argparse
@@ -19,10 +20,14 @@ from jaxhdr.metrics import STOPS_FLOOR, Protocol, select
 from jaxhdr.options import RESPONSES
 
 METRICS = (
-    *("pu21_psnr", "pu21_ssim", "hdr_vdp2_q"),
-    *("log2_rmse_clipped", "log2_rmse_unclipped", "log2_rmse"),
+    "pu21_psnr",
+    "pu21_ssim",
+    "hdr_vdp2_q",
+    "log2_rmse_clipped",
+    "log2_rmse_unclipped",
+    "log2_rmse",
 )
-# What each kind of photograph changes of the camera.
+# The changes of the camera for each kind of photograph.
 _SRGB = {"curve_shares": (1.0, 0.0, 0.0)}
 _UNCLIPPED = {"clipped_fraction": (0.0, 0.0)}
 _NO_JPEG = {"jpeg_share": 0.0}
@@ -42,7 +47,7 @@ KINDS = {
 
 
 def image_set(kind: str, options: argparse.Namespace) -> image_sets.ImageSet:
-    """Returns the views as cameras of a kind photograph them."""
+    """Returns the views, photographed by the cameras of one kind."""
     config = fhdr_release.get_config()
     config.camera.update(KINDS[kind])
     return image_sets.from_config(
@@ -51,7 +56,7 @@ def image_set(kind: str, options: argparse.Namespace) -> image_sets.ImageSet:
 
 
 def scores(kind: str, methods: dict, options: argparse.Namespace) -> dict:
-    """Returns the means by method and metric."""
+    """Returns the mean scores, keyed by method and metric."""
     rows = []
     images = image_set(kind, options)
     for evaluated in scoring.evaluate(
@@ -65,7 +70,11 @@ def scores(kind: str, methods: dict, options: argparse.Namespace) -> dict:
 
 
 def regressions(model: Reconstructor, options: argparse.Namespace) -> dict[str, float]:
-    """Returns shares and means over photographs, and of their grey versions."""
+    """Returns the share of darkened clipped values, and the colour cast on grey.
+
+    Both are computed over all photographs of the training's cameras: clipped channels
+    must not end below white, and grey versions of the photographs must stay grey.
+    """
     darker, lit, cast = 0, 0, []
     for image in image_set("the training's cameras", options).read(()):
         encoded = np.asarray(image.encoded)
@@ -86,8 +95,8 @@ def main() -> None:
     """Scores every model on every kind."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["fhdr"])
-    parser.add_argument("--data_dir", help="prepared data")
-    parser.add_argument("--num_images", type=int, help="default all")
+    parser.add_argument("--data-dir", help="folder of prepared data")
+    parser.add_argument("--num-images", type=int, help="default: all images")
     parser.add_argument("--response", choices=RESPONSES, default=RESPONSES[0])
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
     parser.add_argument("--metrics", nargs="+", default=list(METRICS))

@@ -1,13 +1,13 @@
-"""Speed and memory of the networks, as JSON lines and a Markdown table.
+"""Measures speed and memory of the networks, as JSON lines and a Markdown table.
 
 Run     python benchmarks/throughput.py [--rounds 5] [--cases NAME ...]
-All variants of a case are compiled first and then take turns in one process, so that a
-machine that others use too treats them alike: the ratios of their shortest times are
-the result. The ceiling is the fastest matrix product that oneDNN makes of the same
+All variants of a case are compiled first and then take turns in one process, so that
+other load on the machine affects them all alike. The results are the ratios of their
+shortest times. The ceiling is oneDNN's speed for a large matrix product in the same
 precision, as a 1 x 1 convolution of 2048 channels. The peak memory is the high-water
-mark (VmHWM, so Linux only) of a process that does nothing but the variant. Images in
-tiles are timed in such processes too, which take turns: one process would compile a
-model only once, for the first variant.
+mark (VmHWM, so only on Linux) of a process that runs nothing but the variant. Images in
+tiles are timed in such processes, too, which take turns: a single process would compile
+a model only once, for the first variant.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from jaxhdr.models import create_model
 
 FHDR = {"name": "fhdr", "head": "residual"}
 SPARAM_LSTM = {"name": "sparam_lstm", "backbone": "compact"}
-# Model, images, their side, whether gradients are computed too.
+# Fields of the model, number of images, their side, whether gradients are computed.
 CASES = {
     "FHDR, T = 1, 256 x 256": (FHDR | {"num_iterations": 1}, 1, 256, False),
     "FHDR, T = 4, 256 x 256": (FHDR | {"num_iterations": 4}, 1, 256, False),
@@ -51,7 +51,7 @@ CASES = {
     "SParam-LSTM, 256 x 256": (SPARAM_LSTM, 1, 256, False),
     "SParam-LSTM, gradients of 4 x 64 x 64": (SPARAM_LSTM, 4, 64, True),
 }
-# Shipped model and the image's height and width, by the default tiles.
+# Shipped model, height and width of the image; tiles have the default size.
 TILED = {
     "shipped FHDR, 1920 x 1080 in tiles": ("fhdr", 1080, 1920),
     "shipped SParam-LSTM, 1920 x 1080 in tiles": ("sparam_lstm", 1080, 1920),
@@ -68,18 +68,18 @@ class Variant(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Returns its name in the table."""
+        """Returns the variant's name in the table."""
         return f"{self.backend} {self.dtype}"
 
 
 def ready(variant: Variant) -> Callable[[], object]:
-    """Returns a compiled function of nothing."""
+    """Returns a compiled function without arguments."""
     os.environ[library.VARIABLE] = variant.backend
     if variant.case in TILED:
         name, height, width = TILED[variant.case]
         image = np.random.default_rng(0).random((height, width, 3), np.float32)
         reconstructor = Reconstructor(name, precision=variant.dtype)
-        reconstructor(image)  # compiles
+        reconstructor(image)  # compiles the model
         return lambda: reconstructor(image)
     fields, images, gradients = arguments(variant.case)
     if variant.dtype != "float32":
@@ -104,9 +104,9 @@ def arguments(case: str) -> tuple[dict[str, Any], jax.Array, bool]:
 
 
 def take_turns(functions: dict[str, Callable], rounds: int) -> dict[str, float]:
-    """Returns the shortest time of each, in seconds."""
+    """Returns the shortest time of each function, in seconds."""
     seconds = {name: [] for name in functions}
-    for _ in range(rounds + 1):  # the first warms up
+    for _ in range(rounds + 1):  # the first round warms up
         for name, function in functions.items():
             start = time.perf_counter()
             function()
@@ -127,7 +127,7 @@ def ceiling(dtype: str) -> float:
 
 
 def operations(case: str) -> float | None:
-    """Returns those of the convolutions: XLA's count of the standard program."""
+    """Returns XLA's count of operations for the plain program; None for tiles."""
     if case in TILED:
         return None
     fields, images, gradients = arguments(case)
@@ -139,14 +139,14 @@ def operations(case: str) -> float | None:
 
 
 def alone(variant: Variant) -> dict[str, float]:
-    """Returns the time, and the peak memory in GiB, of a process of its own."""
+    """Returns the time and the peak memory in GiB of a variant, in its own process."""
     command = [sys.executable, __file__, "--alone", *variant]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
 
 def own_peak_gib() -> float:
-    """Returns the high-water mark of this process."""
+    """Returns the peak memory of this process in GiB."""
     status = pathlib.Path("/proc/self/status").read_text()
     match = re.search(r"VmHWM:\s*(\d+) kB", status)
     assert match is not None
@@ -154,7 +154,7 @@ def own_peak_gib() -> float:
 
 
 def main() -> None:
-    """Measures every case, or one variant in this process."""
+    """Measures every case, or a single variant in this process."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     known = [*CASES, *TILED]

@@ -1,9 +1,9 @@
-"""Weight gradients of ConvLSTM-Net's convolutions, as JSON lines.
+"""Measures the weight gradients of ConvLSTM-Net's convolutions, as JSON lines.
 
 Run     python benchmarks/weight_gradient.py
-XLA's gradient and that of `kernels.convolve` take turns at every shape, so that a
-machine that others use too treats them alike; the ratio of their shortest times is the
-result.
+XLA's gradient and the gradient of `kernels.convolve` take turns at every shape, so that
+other load on the machine affects both alike. The result is the ratio of their shortest
+times.
 """
 
 import json
@@ -33,7 +33,7 @@ def plain(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 def compiled_gradient(function, x: jax.Array, kernel: jax.Array):
-    """Returns a function of the result's gradient that gives that of the kernel."""
+    """Returns a function from the output's gradient to the kernel's gradient."""
     return jax.jit(lambda g: jax.vjp(lambda k: function(x, k), kernel)[1](g)[0])
 
 

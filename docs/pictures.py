@@ -1,10 +1,10 @@
 """Draws the pictures of the README and of the model cards.
 
-Run     python -m docs.pictures --model fhdr --data_dir DIR --runs RUN ... --output docs
-DIR has the prepared views of `configs/fhdr_release.py`; RUN ... are the folders of its
-training, one after the other, for the curves. The photographs are those of this package
-and of scikit-image (`pip install '.[test]'`). Each row is a photograph, its linearised
-pixels and the reconstruction at -3 and -6 stops, and the truth where it is known.
+Run     python -m docs.pictures --model fhdr --data-dir DIR --runs RUN ... --output docs
+DIR has the prepared views of `configs/fhdr_release.py`. RUN ... are the folders of the
+training runs in order, for the curves. The photographs come with this package and with
+scikit-image (`pip install '.[test]'`). Each row shows a photograph, its linearised
+pixels and the reconstruction at -3 and -6 stops, and the truth if it is known.
 """
 
 import argparse
@@ -27,11 +27,11 @@ from jaxhdr.pictures import previews
 from jaxhdr.storage import run_log
 
 STOPS = (-3, -6)
-SIDE = 176  # pixels of a picture, across
+SIDE = 176  # width of a picture in pixels
 GAP = 4
 CAPTION = 16
 
-# Views that the cameras of validation photograph.
+# Views from the validation split: title, scene, number of the view.
 GALLERY = (
     ("city at night", "shanghai_bund_1k", 6),
     ("skylights", "empty_warehouse_01_1k", 4),
@@ -57,7 +57,7 @@ Scene = tuple[str, Picture, Picture | None]
 
 
 def real() -> list[Scene]:
-    """Returns photographs that may be shown: SpaceX and NASA (public domain), CC0."""
+    """Returns real photographs: from SpaceX and NASA (public domain), and CC0."""
     sample = pathlib.Path(jaxhdr.__file__).parent / "samples/rocket.jpg"
     return [
         ("launch pad", jaxhdr.read_encoded(sample)[180:, 60:430], None),
@@ -67,7 +67,7 @@ def real() -> list[Scene]:
 
 
 def compressed() -> Scene:
-    """Returns a photograph as a coarse JPEG."""
+    """Returns a photograph after strong JPEG compression."""
     title, encoded, _ = real()[0]
     file = io.BytesIO()
     codes = np.round(encoded * 255).astype(np.uint8)
@@ -76,7 +76,7 @@ def compressed() -> Scene:
 
 
 class _Others:
-    """The names of all views but some."""
+    """Contains every name of a view except some."""
 
     def __init__(self, names: Mapping[str, str]):
         self._names = names
@@ -86,7 +86,7 @@ class _Others:
 
 
 def simulated(views: tuple, data_dir: str) -> list[Scene]:
-    """Returns views of panoramas, as validation's cameras photograph them."""
+    """Returns views of panoramas, photographed by the cameras of validation."""
     config = fhdr_release.get_config().to_dict()
     names = {f"{scene}.exr#view{number:03d}": title for title, scene, number in views}
     images = image_sets.from_config(config, data_dir=data_dir)
@@ -115,7 +115,7 @@ def _exposed(hdr: Picture) -> list[Picture]:
 
 
 def sheet(scenes: list[Scene], model: jaxhdr.Reconstructor) -> Image.Image:
-    """Returns all rows on one picture with captions."""
+    """Returns one picture of all rows, with captions."""
     methods = ("input", "reconstructed", "truth")
     captions = ["photograph"]
     captions += [f"{method}, {stops} EV" for method in methods for stops in STOPS]
@@ -139,7 +139,7 @@ def sheet(scenes: list[Scene], model: jaxhdr.Reconstructor) -> Image.Image:
 
 
 def curves(runs: list[pathlib.Path]) -> matplotlib.figure.Figure:
-    """Returns validation scores over the steps of runs that continue each other."""
+    """Returns curves of validation scores over the steps of consecutive runs."""
     figure = matplotlib.figure.Figure((9, 2.6), layout="constrained")
     axes = figure.subplots(1, len(CURVES))
     for axis, (metric, title) in zip(axes, CURVES.items(), strict=True):
@@ -167,10 +167,10 @@ def curves(runs: list[pathlib.Path]) -> matplotlib.figure.Figure:
 
 
 def main() -> None:
-    """Writes the gallery, and the failures and the curves of a model."""
+    """Writes a model's gallery, its failures, and its training curves."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="fhdr")
-    parser.add_argument("--data_dir", required=True, help="prepared data")
+    parser.add_argument("--data-dir", required=True, help="folder of prepared data")
     parser.add_argument("--runs", nargs="*", type=pathlib.Path, default=[])
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("docs"))
     options = parser.parse_args()
