@@ -1,1 +1,1 @@
-"""Tests, in the folders of `jaxhdr/`; what several of them use lies here."""
+"""Tests, in the same folders as in `jaxhdr/`; shared helpers are in this folder."""

@@ -8,7 +8,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 @pytest.fixture(scope="session")
 def synthetic_small(tmp_path_factory):
-    """The folder where `synthetic_hdr/small` is prepared, by the real builder."""
+    """A folder with `synthetic_hdr/small`, prepared by the real builder."""
     folder = str(tmp_path_factory.mktemp("prepared"))
     prepare("synthetic_hdr/small", data_dir=folder)
     return folder

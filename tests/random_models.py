@@ -1,4 +1,4 @@
-"""Small models with random parameters, for tests of what is around a model."""
+"""Small models with random parameters, for tests of the code around a model."""
 
 import functools
 import json

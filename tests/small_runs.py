@@ -1,4 +1,4 @@
-"""Training runs small enough for tests, in this process or in one of its own."""
+"""Training runs small enough for tests, in this process or in a new one."""
 
 import os
 import pathlib
@@ -41,7 +41,7 @@ def command(workdir, data_dir, **fields):
 
 
 def command_of(config_argument, workdir, data_dir, **fields):
-    """The command line that trains a small run by a file of `configs/`."""
+    """The command line that trains a small run with a file of `configs/`."""
     flags = {"data.data_dir": data_dir} | FIELDS | _dotted(fields)
     return [
         *(sys.executable, "train.py", f"--config=configs/{config_argument}"),
@@ -55,7 +55,7 @@ def _dotted(fields):
 
 
 def run(arguments, *, devices=1):
-    """Runs a command of the project to its end; returns the finished process."""
+    """Runs a command of the project and returns the finished process."""
     flags = f"--xla_force_host_platform_device_count={devices}"
     return subprocess.run(
         arguments,

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(jaxhdr.__file__).parents[1]
 MODULES = sorted(
     module.name for module in pkgutil.walk_packages(jaxhdr.__path__, "jaxhdr.")
 )
-# Training alone needs these, and inference is installed without them.
+# Only training needs these; an installation for inference lacks them.
 TRAINING_ONLY = {
     "grain",
     "ml_collections",
@@ -47,7 +47,7 @@ def public_functions():
 
 
 def public_methods(owner: type):
-    """Without those whose signature a library defines, or that it generated."""
+    """Yields public methods, without those that a library defines or generates."""
     for name, function in vars(owner).items():
         is_inherited = any(hasattr(base, name) for base in owner.__mro__[1:])
         is_ours = getattr(function, "__module__", "") == owner.__module__
@@ -60,7 +60,7 @@ def is_method(name: str) -> bool:
     return name.split(".")[-2][:1].isupper()
 
 
-# Names alone: functions kept here until the interpreter ends would keep OpenImageIO's
+# Names only: functions kept here until the interpreter ends would keep OpenImageIO's
 # types, which it reports on the terminal as leaked.
 NAMES = [name for name, _ in public_functions()]
 

@@ -17,7 +17,7 @@ FILES = sorted(
     path.stem for path in ROOT.glob("configs/*.py") if path.stem != "__init__"
 )
 
-# Every argument that a config file documents; None: called without one.
+# Every argument that a config file documents; None means no argument.
 ARGUMENTS = {
     "default": [None],
     "fhdr": [
@@ -55,7 +55,7 @@ def flat(tree, prefix=""):
 
 
 def with_tuples(value):
-    """JSON has lists only."""
+    """Converts lists back to tuples, because JSON has only lists."""
     return tuple(map(with_tuples, value)) if isinstance(value, list) else value
 
 

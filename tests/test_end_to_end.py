@@ -18,7 +18,7 @@ def run(arguments):
 
 @pytest.mark.slow
 def test_from_nothing_to_a_reconstruction(tmp_path, synthetic_small):
-    """The programs as a user runs them: train, go on, evaluate, reconstruct."""
+    """Runs the programs as a user does: train, resume, evaluate, reconstruct."""
     workdir, report = tmp_path / "run", tmp_path / "report"
     for num_steps in (2, 4):
         run(small_runs.command(workdir, synthetic_small, train__num_steps=num_steps))
@@ -26,7 +26,7 @@ def test_from_nothing_to_a_reconstruction(tmp_path, synthetic_small):
     steps = [json.loads(line)["step"] for line in lines]
     assert sorted(set(steps)) == [1, 2, 3, 4]
 
-    # Data prepared elsewhere, as on another machine.
+    # The data were prepared in another folder, as on another machine.
     moved = shutil.copytree(synthetic_small, tmp_path / "moved")
     flags = ["--num_images=2", f"--data_dir={moved}", f"--output={report}"]
     flags += ["--metrics=psnr_mu,pu21_ssim"]
@@ -57,22 +57,26 @@ def test_from_nothing_to_a_reconstruction(tmp_path, synthetic_small):
 
 @pytest.mark.slow
 def test_both_stages_of_sparam_lstm(tmp_path, synthetic_small):
-    """Stage 1, joint training from its weights, resumed; in a scale of its own."""
+    """Trains stage 1, then jointly from its weights, and resumes; scale mean_half."""
     common = {"model__num_regions": 2, "loss__scale": "mean_half"}
     first, joint = tmp_path / "first", tmp_path / "joint"
     run(
         small_runs.command_of(
-            *("sparam.py:compact,synthetic_small", first, synthetic_small),
+            "sparam.py:compact,synthetic_small",
+            first,
+            synthetic_small,
             **common,
             train__num_steps=2,
         )
     )
     for num_steps in (2, 3):
-        if num_steps == 3:  # a resumed run does not need what it started from
+        if num_steps == 3:  # a resumed run does not need its first weights
             shutil.rmtree(first)
         run(
             small_runs.command_of(
-                *("sparam_lstm.py:compact,synthetic_small", joint, synthetic_small),
+                "sparam_lstm.py:compact,synthetic_small",
+                joint,
+                synthetic_small,
                 **common,
                 train__init_from=first,
                 train__inner_crop=12,

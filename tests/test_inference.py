@@ -35,7 +35,7 @@ def box_mean(x):
 
 
 class Blur(nn.Module):
-    """A model without parameters, cheap and easy to break by a wrong halo."""
+    """A cheap model without parameters, whose result shows a wrong halo."""
 
     receptive_radius: int = 4
 
@@ -48,7 +48,7 @@ class Blur(nn.Module):
 
 
 class Relative(Blur):
-    """A blur of what is above the mean of the whole image."""
+    """A blur of the values above the mean of the whole image."""
 
     def context(self, encoded):
         return {"mean": encoded.mean((1, 2, 3))}
@@ -59,7 +59,7 @@ class Relative(Blur):
 
 
 class Gains(Blur):
-    """The linearised photograph in three units, one a stage."""
+    """The linearised photograph in three units, one for each stage."""
 
     receptive_radius: int = 0
 
@@ -73,7 +73,7 @@ RELATIVE = Pretrained(Relative(), {}, "relative")
 GAINS = Pretrained(Gains(), {}, "gains", "mean_half")
 SPARAM_LSTM = random_sparam_lstm(num_regions=3, loop="rolled")
 
-# For comparisons to rounding errors of float32; the default depends on the machine.
+# For comparisons within rounding errors of float32; the default depends on the CPU.
 exact_reconstructor = functools.partial(Reconstructor, precision="float32")
 
 
@@ -104,7 +104,7 @@ def test_tiled_fhdr_equals_whole():
 
 
 def test_tiled_sparam_lstm_equals_whole():
-    # Dark on one side: the curve and the regions of a tile would be others.
+    # One side is dark, so a tile would have another curve and other regions.
     image = photograph(50, 130) // np.linspace(1, 9, 130).astype(np.uint8)[:, None]
     whole = exact_reconstructor(SPARAM_LSTM, tile=None).details(image)
     tiled = exact_reconstructor(SPARAM_LSTM, tile=64).details(image)

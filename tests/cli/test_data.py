@@ -12,7 +12,7 @@ from tests.data_builders import test_published_sets as published
 
 @pytest.fixture(scope="module")
 def pairs_dir(tmp_path_factory):
-    """The folder where a small `ldr_hdr_pair` is prepared, one pair left out."""
+    """A folder with a small prepared `ldr_hdr_pair`, without one of its pairs."""
     files, prepared = (tmp_path_factory.mktemp(name) for name in ("files", "data"))
     published.ldr_hdr_pair(files)
     (files / "LDR_exposure_0/LDR_003.jpg").write_bytes(b"no image")

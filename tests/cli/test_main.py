@@ -55,7 +55,7 @@ def files(folder: pathlib.Path) -> dict[str, bytes | None]:
     }
 
 
-# Inputs that are no photographs: what the file named "input" holds.
+# Contents of the file "input" that are no photographs.
 
 
 def truncated(suffix: str, share: float) -> Callable[[pathlib.Path], None]:
@@ -116,7 +116,7 @@ BAD_INPUTS = {
     "link to itself": lambda path: path.symlink_to(path),
 }
 
-# Command lines that are wrong with a sound photograph.
+# Command lines that are wrong although the photograph is valid.
 BAD_ARGUMENTS = {
     "nothing": [],
     "no output": ["photo.jpg"],
@@ -416,7 +416,7 @@ def test_the_installed_command_runs_on_its_own(folder):
                "sys.exit(main())"]  # fmt: skip
     root = pathlib.Path(jaxhdr.__file__).parents[1]
     options = ["photo.jpg", "-o", "out/a.hdr", "--model", "w.safetensors"]
-    # Without oneDNN it would also say so.
+    # Without oneDNN, stderr would also have a message about it.
     environment = os.environ | {"PYTHONPATH": str(root), "JAXHDR_CONV": "xla"}
     done = subprocess.run(
         [*command, *options], env=environment, capture_output=True, text=True

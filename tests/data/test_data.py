@@ -30,7 +30,7 @@ def data_dir(tmp_path_factory):
 
 
 def gradient_records(count=3, size=64):
-    """Records whose every pixel tells its image, row and column; one bright corner."""
+    """Records whose pixels encode image, row and column, with one bright corner."""
     for number in range(count):
         hdr = np.empty((size, size, 3), np.float32)
         hdr[..., 0] = number

@@ -183,8 +183,15 @@ def test_every_job_is_in_one_shard_in_order(tmp_path, count):
 
 def command(folder, data_dir, *options):
     return [
-        *(sys.executable, "-m", "jaxhdr.cli", "data", "build", NAME),
-        *("--manual-dir", str(folder), "--data-dir", str(data_dir), *options),
+        sys.executable,
+        "-m",
+        "jaxhdr.cli",
+        "data",
+        "build",
+        NAME,
+        f"--manual-dir={folder}",
+        f"--data-dir={data_dir}",
+        *options,
     ]
 
 

@@ -33,7 +33,7 @@ def test_pairs_of_two_folders_are_read_in_the_photographs_scale(folders):
     found = list(images.read(()))
     assert images.length == 2 and [image.name for image in found] == list(SCENES)
     for image in found:
-        # 8-bit codes round the photograph, of which the factor is the median.
+        # The factor is a median over the photograph, which 8-bit codes round.
         expected = version(image.name, "ref") / 400
         np.testing.assert_allclose(image.hdr, expected, rtol=2e-3)
     assert [image.name for image in images.read({SCENES[0]})] == [SCENES[1]]

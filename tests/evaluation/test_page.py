@@ -9,7 +9,7 @@ from jaxhdr import metrics
 from jaxhdr.evaluation import page, reports, thumbnails
 
 METRICS = metrics.select(["psnr_mu", "log2_rmse_clipped", "hdr_vdp2_p_det"])
-# What people call their files; the last two would end a script or start one.
+# Names that people give to files; the last two would end or start a script.
 NAMES = ["village/03", "nuit étoilée", "</script><script>alert(1)</script>", "<!--x"]
 METHODS = ["linearised input", "kov", "stage 1"]
 
@@ -76,7 +76,7 @@ def chromium():
 
 @pytest.fixture
 def opened(chromium, page_path):
-    """The page in a browser; at the end it must not have complained or loaded."""
+    """The page in a browser, which may neither log errors nor load other files."""
     page = chromium.new_page(viewport={"width": 1280, "height": 1000})
     complaints, requests = [], []
     page.on("console", lambda message: complaints.append(message.text))
@@ -107,7 +107,11 @@ def test_nothing_in_a_name_leaves_the_data_of_the_page(page_path):
         r'<script type="application/json" id="(.*?)">(.*?)</script>', text, re.S
     )
     assert [name for name, _ in blocks] == [
-        *("report", "pictures-0", "pictures-1", "pictures-2", "pictures-3")
+        "report",
+        "pictures-0",
+        "pictures-1",
+        "pictures-2",
+        "pictures-3",
     ]
     report = json.loads(blocks[0][1])
     assert [image["name"] for image in report["images"]] == NAMES
@@ -141,7 +145,9 @@ def test_images_come_worst_first_with_their_pictures(opened):
     opened.select_option("#method", "kov")
     captions = [c.inner_text() for c in opened.query_selector_all("figcaption")][:4]
     assert captions[:3] == [
-        *("photograph", "kov at 0, -2, -4 EV", "truth at 0, -2, -4 EV")
+        "photograph",
+        "kov at 0, -2, -4 EV",
+        "truth at 0, -2, -4 EV",
     ]
     assert captions[3].startswith("hdr_vdp2_p_det")
     sizes = opened.eval_on_selector_all(

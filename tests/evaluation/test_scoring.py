@@ -292,7 +292,7 @@ def test_a_stopped_evaluation_goes_on_and_ends_alike(workdir, monkeypatch, cut):
     with pytest.raises(KeyboardInterrupt):
         scoring.evaluate_workdir(workdir, **arguments)
     log = workdir / "b" / "rows.jsonl"
-    assert len(log.read_text().splitlines()) == 2  # what it is, and the first image
+    assert len(log.read_text().splitlines()) == 2  # the header and the first image
     if cut:  # killed while writing
         log.write_text(log.read_text()[:-cut])
     again = scoring.evaluate_workdir(workdir, **arguments)
@@ -337,7 +337,10 @@ def test_num_images_and_output_are_followed(workdir):
     assert report.metrics == metrics.select(["psnr_mu"])
     assert {row["image"] for row in report.rows} == {"gradient_sun"}
     assert sorted(path.name for path in (workdir / "x" / "y").iterdir()) == [
-        *("per_image.csv", "report.html", "report.json", "report.md")
+        "per_image.csv",
+        "report.html",
+        "report.json",
+        "report.md",
     ]
 
 

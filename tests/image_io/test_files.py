@@ -1,4 +1,4 @@
-"""Hostile input and output: one sentence each, and never a broken file left behind."""
+"""Hostile input and output give one sentence each, and never leave a broken file."""
 
 import os
 import resource
@@ -104,7 +104,7 @@ def test_flipped_bytes_give_an_image_or_one_sentence(tmp_path, hdr, suffix):
     read = image_io.read_encoded if suffix == "tiff" else read
     for _ in range(25):
         broken = bytearray(data)
-        # Half of them in the header, where the declared sizes are.
+        # Half of the changes are in the header, which declares the sizes.
         for at in (
             *rng.integers(0, min(200, len(data)), 2),
             *rng.integers(0, len(data), 2),
@@ -238,7 +238,7 @@ def test_a_refused_rename_leaves_the_old_file_alone(tmp_path, hdr, monkeypatch):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_FSIZE")
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
-    """A limit on the file size fails inside the writers, as a full disk does."""
+    """A limit on the file size makes the writers fail, as a full disk does."""
     code = """
         import resource, sys
         import numpy as np

@@ -42,7 +42,7 @@ def _write_rgbe(path, header: str, *, resolution: str = "-Y 2 +X 3") -> None:
 
 
 def _read_pfm_by_hand(path) -> np.ndarray:
-    """Bottom row first, as in Debevec's description of the format."""
+    """The bottom row is first, as in Debevec's description of the format."""
     kind, size, scale, data = path.read_bytes().split(b"\n", 3)
     assert kind == b"PF"
     width, height = map(int, size.split())
@@ -67,7 +67,7 @@ def test_arrays_with_gaps_are_written(tmp_path, suffix):
     gaps = planes.transpose(1, 2, 0)[:, ::-1]
     image_io.write_hdr(path, gaps, half=False)
     image_io.write_hdr(same, np.ascontiguousarray(gaps), half=False)
-    # Not the bytes: the header of an .exr holds the second it was written in.
+    # The bytes differ, because the header of an .exr has the time of writing.
     found, expected = image_io.read_hdr(path), image_io.read_hdr(same)
     np.testing.assert_array_equal(found, expected)
 
@@ -164,7 +164,7 @@ def test_unusable_exposures_are_refused(tmp_path, header):
         ("-Y 2 -X 3", lambda a: a[:, ::-1]),
         ("+Y 2 +X 3", lambda a: a[::-1]),
         ("+Y 2 -X 3", lambda a: a[::-1, ::-1]),
-        # The first axis is the one that scan lines follow: X here, three lines of two.
+        # Scan lines follow the first axis, which is X here: three lines of two pixels.
         ("+X 3 -Y 2", lambda a: a.reshape(3, 2).T),
         ("-X 3 -Y 2", lambda a: a.reshape(3, 2).T[:, ::-1]),
         ("+X 3 +Y 2", lambda a: a.reshape(3, 2).T[::-1]),
@@ -330,7 +330,7 @@ def test_non_finite_values_are_never_written(tmp_path, hdr, suffix, value):
 
 
 def test_imageio_reads_and_writes_through_the_plugin(tmp_path):
-    """In a fresh process: nothing else may have been registered before."""
+    """Runs in a new process, where nothing is registered yet."""
     code = """
         import io, sys
         import imageio.v3 as iio, imageio.v2, numpy as np

@@ -87,7 +87,7 @@ def _matrix_profile(colorants, curve: bytes) -> bytes:
 
 
 def _red_cyan_profile() -> bytes:
-    """A CMYK profile whose cyan ink is red, so that using it cannot be mistaken."""
+    """A CMYK profile whose cyan ink is red, so that its use is unmistakable."""
     lab = {0: (255, 128, 128), 1: (136, 209, 195)}  # paper white; a strong red
     grid = [
         (0, 128, 128) if key else lab[cyan] for cyan in (0, 1)

@@ -61,7 +61,7 @@ def simulate(key, hdr, levels, virtual_camera):
 
 
 def photographs(key, hdr, virtual_camera, levels=None):
-    """NumPy pairs of a whole batch; one shape, so that each camera compiles once."""
+    """Pairs of a whole batch; all have one shape, so that each camera compiles once."""
     if levels is None:
         levels = np.stack([camera.clipping_levels(image) for image in hdr])
     return camera.Pair(*map(np.asarray, simulate(key, hdr, levels, virtual_camera)))

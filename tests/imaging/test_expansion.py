@@ -1,4 +1,4 @@
-"""Classical operators against their formulas, written out again on tiny images."""
+"""Compares classical operators with their formulas, rewritten for tiny images."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_kovaleski_boosts_by_the_bilateral_mean_of_what_is_clipped():
     )
     expected = (luminance * (1200 - 0.3) + 0.3) * (3 * near + 1) / 4
     assert np.mean(np.abs(found / expected - 1)) < 0.02
-    # The window is boosted four times as much as what is far from it.
+    # The window is boosted four times as much as distant pixels.
     assert found[20, 34] / found[20, 2] == pytest.approx(4 * 1200 / 120, rel=0.25)
 
 

@@ -25,8 +25,8 @@ def pillow_jpeg(image, quality):
     return np.asarray(Image.open(buffer), np.float32)
 
 
-# What is left is libjpeg's integer arithmetic, which sends some coefficients to the
-# next step, and its smoothing of the repeated chroma.
+# The remaining difference comes from libjpeg's integer arithmetic, which moves some
+# coefficients to the next step, and from its smoothing of the repeated chroma.
 @pytest.mark.parametrize("quality", [10.0, 30.0, 60.0, 85.0, 98.0])
 def test_compression_resembles_that_of_libjpeg(quality):
     image = textured(72, 104)

@@ -5,7 +5,7 @@ import pytest
 
 from jaxhdr.imaging import noise
 
-# Compiled for one call each: in a hurry.
+# Compiled without optimisation, because each function runs once.
 measure, smooth = (
     jax.jit(f, compiler_options={"xla_backend_optimization_level": 0})
     for f in (noise.measure, noise.smooth)
@@ -71,7 +71,7 @@ def test_without_noise_nothing_is_measured_and_nothing_changes(image):
 
 @pytest.mark.parametrize("level", [0.0, 5e-4, 0.01, 0.5])
 def test_noise_is_smoothed_to_a_half_at_any_level(level):
-    """A level of 0 is what the camera cuts off at black: its mean is above."""
+    """At level 0 the camera clips noise at black, so the mean is above 0."""
     image = noisy(level, 5e-4)
     smoothed = smooth(image, jnp.full(1, 5e-4))
     assert float(smoothed.std()) < 0.5 * float(image.std())

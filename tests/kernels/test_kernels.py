@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 @pytest.fixture
 def onednn(monkeypatch):
-    """oneDNN is used; where it is not installed, the test is skipped."""
+    """Selects oneDNN; skips the test if oneDNN is not installed."""
     try:
         library._find_onednn()
     except library._Unavailable as reason:
@@ -127,7 +127,7 @@ def dense_arguments(rng, shape, *, dtype=FLOAT32):
     return x, local, kernels.DenseKernels(compress, array(rng, 64), dense, fuse)
 
 
-# With a number of images that divides among threads, each thread has images of its own.
+# If the threads divide the number of images, each thread has its own images.
 @pytest.mark.parametrize(
     "shape", [(1, 40, 33), (3, 7, 5), (2, 1, 1), (4, 9, 6), (17, 3, 4)], ids=str
 )
@@ -277,7 +277,7 @@ def test_a_step_of_training_is_that_of_xla(onednn, trained):
     hdr = np.exp(rng.normal(size=(2, 24, 20, 3))).astype(np.float32)
     levels = np.stack([camera.clipping_levels(image) for image in hdr])
     batch = {"hdr": jnp.asarray(hdr), "clipping_levels": jnp.asarray(levels)}
-    optimizer = optax.sgd(1e4)  # so that no change is rounded away beside its parameter
+    optimizer = optax.sgd(1e4)  # so large that no change is lost to rounding
 
     def run(backend):
         onednn.setenv(library.VARIABLE, backend)

@@ -1,4 +1,4 @@
-"""The kernels in processes of many kinds. Each test starts its own, so all are slow."""
+"""The kernels in many kinds of processes. Each test starts its own, so all are slow."""
 
 import os
 import pathlib
@@ -11,11 +11,11 @@ import pytest
 from jaxhdr.kernels import library
 
 ROOT = pathlib.Path(__file__).parents[2]
-SECONDS = 300  # after which a process counts as hanging
+SECONDS = 300  # a process that runs longer counts as hanging
 
 pytestmark = pytest.mark.slow
 
-# `check()` is true if what is computed is, bit by bit, what was computed at first.
+# `check()` is true if the results equal the first ones bit by bit.
 SETUP = """
 import concurrent.futures, multiprocessing, os, sys
 import jax, jax.numpy as jnp, numpy as np
@@ -24,7 +24,7 @@ rng = np.random.default_rng(0)
 x, kernel, cell, hidden = (jnp.asarray(rng.random(s), jnp.float32)
     for s in ((2, 40, 50, 8), (3, 3, 8, 16), (2, 40, 50, 4), (2, 40, 50, 4)))
 bias = jnp.zeros(16)
-# Nothing but the kernels: what XLA computes itself hangs in a forked process.
+# Uses nothing but the kernels: XLA's own computations hang in a forked process.
 def value_and_gradients(x, kernel):
     y, pull = jax.vjp(kernels.convolve, x, kernel)
     state, weights = kernels.LstmState(cell, hidden), kernels.LstmWeights(kernel, bias)
@@ -44,7 +44,7 @@ assert all(map(near, expected, by_xla))
 assert all(check() for _ in range(50))
 """
 
-# The parent has computed; the child, with none of its threads, computes too.
+# The child computes after the parent did, although it has none of its threads.
 IN_A_FORK = """
 expected = function(x, kernel)
 child = multiprocessing.get_context("fork").Process(
@@ -64,7 +64,7 @@ with concurrent.futures.ThreadPoolExecutor(8) as pool:
     assert all(pool.map(lambda _: check(), range(80)))
 """
 
-# As a data loader's worker: a fresh process with the parent's program.
+# A new process with the parent's program, as for a data loader's worker.
 IN_A_WORKER = """
 from concurrent.futures import ProcessPoolExecutor
 from tests.kernels import test_processes as test_kernel_processes
@@ -80,7 +80,7 @@ def run_in_threads() -> None:
 
 @pytest.fixture
 def environment(monkeypatch):
-    """That of a process which must use oneDNN; skips where it is not installed."""
+    """The environment of a process that must use oneDNN; skips without oneDNN."""
     try:
         library._find_onednn()
     except library._Unavailable as reason:

@@ -1,4 +1,4 @@
-"""HDR-VDP-2 and -3 against what the original programs computed."""
+"""Compares HDR-VDP-2 and -3 with results of the original programs."""
 
 import csv
 import functools
@@ -18,7 +18,7 @@ GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 PHOTOGRAPHS = pathlib.Path(__file__).parents[3] / "shared" / "golden"
 ROWS = list(csv.DictReader((GOLDEN / "metrics_synthetic.csv").read_text().splitlines()))
 DISTORTIONS = ["ref", *golden_scenes.DISTORTIONS]
-# The weights of the golden luminance images.
+# The weights with which the golden luminance images were computed.
 LUMINANCE = [0.212656, 0.715158, 0.072186]
 OPTIONS = {
     "": {},
@@ -35,7 +35,7 @@ def _float64():
 
 
 def quickly(fn):
-    """Jits for tests: most of the time would go into optimising the program."""
+    """Jits without optimisation, which would take most of the tests' time."""
     return jax.jit(fn, compiler_options={"xla_backend_optimization_level": 0})
 
 
@@ -123,7 +123,7 @@ def test_equals_the_originals_on_photographs(scene):
     found = compiled(v2.hdr_vdp2)(*images)
     assert_equals_golden(found.quality, rows, "hdrvdp221_Q", rtol=0, atol=2e-6)
     assert_equals_golden(found.detection, rows, "hdrvdp221_P_det", rtol=0, atol=1e-6)
-    # The size of `city` is odd, and Octave resizes otherwise than MATLAB.
+    # The size of `city` is odd, and there Octave resizes differently from MATLAB.
     accuracy = 2e-5 if scene == "city" else 1e-6
     contrast = found.largest_contrast
     assert_equals_golden(contrast, rows, "hdrvdp221_C_max", rtol=accuracy, atol=1e-12)
@@ -255,7 +255,7 @@ def test_hostile_images_have_scores():
     broken = reference.copy()
     broken[3, 4] = np.nan
     dark = reference.copy()
-    dark[3, 4] = 1e-5  # what the original takes NaN for
+    dark[3, 4] = 1e-5  # the value that replaces NaN in the original
     tests = np.stack([broken, dark, np.zeros_like(dark), np.full_like(dark, 1e9)])
     references = np.broadcast_to(reference, tests.shape)
     for metric in (v2.hdr_vdp2, v3.hdr_vdp3):
@@ -284,7 +284,7 @@ def test_bicubic_resizing_equals_pillow_off_the_edges(size):
     expected = PIL.Image.fromarray(image.astype(np.float32)).resize(
         size[::-1], PIL.Image.Resampling.BICUBIC
     )
-    # Beyond the edges Pillow has nothing, MATLAB a mirrored image.
+    # Beyond the edges MATLAB mirrors the image, and Pillow uses nothing.
     rows, columns = (
         slice(reach, after - reach)
         for after, reach in zip(size, (5 if size[0] > 30 else 2, 2), strict=True)

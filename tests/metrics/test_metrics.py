@@ -36,7 +36,7 @@ PERFECT = {
     "delta_e_itp": 0,
 }
 BOUNDED = ("hdr_vdp220_q_mos", "hdr_vdp3_jod")
-# HDR-VDP has tests of its own; MS-SSIM needs larger images than these.
+# HDR-VDP has its own tests, and MS-SSIM needs larger images than these.
 OF_ONE_SIZE = [n for n in metrics.METRICS if not n.startswith(("hdr_vdp", "ms_ssim"))]
 IMAGE = golden_scenes.version("interior_window", "ref").astype(np.float32) / 400
 NOISY = golden_scenes.version("interior_window", "noise").astype(np.float32) / 400
@@ -137,7 +137,7 @@ def scikit_image_ssim(test, reference):
 
 @pytest.mark.parametrize("noise", [0.03, 0.3])
 def test_ssim_of_faint_noise_on_bright_light_equals_that_of_float64(key, noise):
-    # Means of squares have a spacing of 8 there, and the noise a square of 0.1.
+    # At this level floats of mean squares are 8 apart; the squared noise is 0.1.
     level = jnp.array([1e4, 1e3, 5e3])
     level = jnp.broadcast_to(level, (2, 24, 31, 3))
     test, reference = level + noise * jax.random.normal(key, level.shape)
@@ -160,7 +160,7 @@ def test_identical_images_score_perfectly_and_noise_scores_worse(name):
     metric = metrics.METRICS[name]
     perfect = {"dB": np.inf, "": 1.0, "stops": 0.0}.get(metric.unit)
     image, noisy, encoded = IMAGE, NOISY, ENCODED
-    if name == "ms_ssim_mu":  # which exists for large images only
+    if name == "ms_ssim_mu":  # defined for large images only
         image, noisy, encoded = (np.tile(x, (3, 4, 1)) for x in (image, noisy, encoded))
     strengths = [0, 0.01, 0.1, 1]
     scores = [
@@ -171,7 +171,7 @@ def test_identical_images_score_perfectly_and_noise_scores_worse(name):
     ]
     assert scores[0] == pytest.approx(PERFECT.get(name, perfect), abs=2e-5)
     worse = np.diff(scores) * (-1 if metric.higher_is_better else 1)
-    # Some have an end, where float32 knows no difference.
+    # Some scores have a bound, near which float32 cannot show a difference.
     assert (worse >= 0).all() if name in BOUNDED else (worse > 0).all()
     assert scores[-1] != scores[0]
 
@@ -252,7 +252,7 @@ def test_delta_e_itp_equals_colour_science(test, reference, expected):
 def test_log2_rmse_of_a_doubled_bright_image_is_one_stop():
     bright = jnp.full((2, 5, 7, 3), 100.0)
     np.testing.assert_allclose(metrics.log2_rmse(2 * bright, bright), 1, atol=1e-5)
-    # Below the floor the same ratio is no visible difference.
+    # Far below the floor, the same ratio makes hardly a difference.
     assert (metrics.log2_rmse(bright * 2e-9, bright * 1e-9) < 1e-2).all()
 
 
@@ -267,13 +267,13 @@ def test_a_display_clips_and_is_checked():
     display = metrics.Display(white=100.0, peak=1000.0, black=0.1)
     light = display.emitted(jnp.array([0.0, 1.0, 100.0]))
     np.testing.assert_allclose(light, [0.1, 100, 1000])
-    # What both images clip makes no difference.
+    # Values that are clipped in both images make no difference.
     bright = {"test": 50 * IMAGE + 20, "reference": 90 * IMAGE + 20}
     protocol = metrics.Protocol(display=display)
     found = metrics.compare(**bright, names=["pu21_psnr"], protocol=protocol)
     assert found["pu21_psnr"] == np.inf
     for fields in ({"black": 0.0}, {"peak": 0.001}, {"white": -1.0}):
-        with pytest.raises(UserError, match="display with"):
+        with pytest.raises(UserError, match="the display has"):
             metrics.Display(**fields)
 
 

@@ -24,7 +24,7 @@ for _n in (1, 2, 3):
 
 
 def random_state(*, seed=0, gain=1.1):
-    """An official state dict of noise; 1.1 gives outputs of order 1, not saturated."""
+    """An official state dict of noise; with 1.1 the outputs are not saturated."""
     random, state = np.random.default_rng(seed), {}
     for name, (out, into, size, has_bias) in _WIDTHS.items():
         kernel = random.normal(size=(out, into, size, size))

@@ -7,7 +7,7 @@ from flax import linen as nn
 from jaxhdr.errors import UserError
 from jaxhdr.models import MODELS, create_model
 
-# Where there is one, the backbone that does not take half a gigabyte.
+# The compact backbone if there is one; the other takes half a gigabyte.
 SMALL = {"sparam": {"backbone": "compact"}, "sparam_lstm": {"backbone": "compact"}}
 
 

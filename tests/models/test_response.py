@@ -11,14 +11,14 @@ from jaxhdr.models import create_model, response
 from jaxhdr.models.fhdr import Context
 from jaxhdr.models.response import Response, expand
 
-# Compiled for one call each: in a hurry.
+# Compiled without optimisation, because each function runs once.
 fast_jit = functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 0}
 )
 
 SEGMENTS = 14
 CODES = jnp.linspace(0.0, 1.0, 256)
-# The bounds of the network's output, and between.
+# The bounds of the network's output, and values between them.
 STRETCHES = [
     *(np.full(SEGMENTS, np.exp(end)) for end in (-1, 1)),
     np.exp(np.tile([-1.0, 1.0], SEGMENTS // 2)),
@@ -99,7 +99,7 @@ def test_any_image_has_a_finite_estimate(shape, value):
 
 
 def test_the_estimate_hardly_depends_on_the_size_of_the_photograph():
-    """Of a soft image, so that a smaller one holds the same."""
+    """The image is soft, so that a smaller version has the same content."""
     large = jax.image.resize(photographs(1, 24, 30), (1, 512, 640, 3), "cubic")
     large = jnp.clip(large, 0.0, 1.0)
     small = jax.image.resize(large, (1, 170, 213, 3), "linear")
@@ -121,7 +121,7 @@ def test_images_of_a_batch_do_not_mix_and_flips_change_nothing():
 
 
 def test_the_network_learns_to_tell_a_response():
-    """Two cameras, one curve each: after a few steps each photograph gets its own."""
+    """Two cameras have a curve each, and a few steps suffice to tell them apart."""
     scenes = photographs(8, 32, 32, seed=3) ** 2
     encoded = jnp.concatenate([color.srgb_encode(scenes), scenes ** (1 / 4)])
     truth = jnp.concatenate([scenes, scenes])

@@ -23,7 +23,7 @@ def linearised(encoded: np.ndarray) -> np.ndarray:
 
 
 def details(encoded: np.ndarray, *, num_regions: int = 5, factor=1.0) -> Details:
-    """Of a model whose stages are its curve, then that with 1.0 a stop brighter."""
+    """A model whose stages are its curve, and its curve with 1.0 a stop brighter."""
     pseudo = np.asarray(scurve.expand(jnp.asarray(encoded), CURVE)) * np.float32(factor)
     edges = regions.histogram_edges(jnp.asarray(encoded)[None], num_regions=num_regions)
     context = Context(scurve.Curve(CURVE.maximum[None], CURVE.white[None]), edges)

@@ -1,4 +1,4 @@
-"""The weights that ship with the package, on the photograph that ships with it."""
+"""Tests the shipped weights on the shipped photograph."""
 
 import pathlib
 
@@ -12,7 +12,7 @@ from jaxhdr import options
 PACKAGE = pathlib.Path(jaxhdr.__file__).parent
 PHOTOGRAPH = PACKAGE / "samples" / "rocket.jpg"
 NAMES = options.shipped_names()
-BRIGHTEST = 8.0  # how far beyond white the lamps come at least
+BRIGHTEST = 8.0  # least radiance that the lamps must reach; white is 1
 
 
 def srgb_decode(encoded):

@@ -40,7 +40,7 @@ def test_parts_are_drawn_around_clipped_pixels_as_often_as_wanted():
         corners = corners_of(jnp.asarray(encoded), crops.Crop(4, share))
         rows, columns = corners.T
         holds = (rows <= 2) & (rows + 4 > 2) & (columns <= 17) & (columns + 4 > 17)
-        # One part in twelve or so holds the pixel by chance.
+        # By chance, about one part in twelve contains the pixel.
         assert expected - 0.1 <= holds.mean() <= expected + 0.2
 
 

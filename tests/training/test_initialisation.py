@@ -112,7 +112,7 @@ def test_a_run_with_other_regions_or_of_another_model_is_refused(tmp_path):
 
 
 def vgg16_state():
-    """A state dict of torchvision's vgg16, smallest where sizes do not matter."""
+    """A state dict of torchvision's vgg16, with the smallest possible sizes."""
     rng = np.random.default_rng(0)
     widths = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
     numbers = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)

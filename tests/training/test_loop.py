@@ -99,7 +99,7 @@ def test_an_unknown_decay_is_refused():
 
 @functools.cache
 def compiled_step():
-    """Model, optimizer and step, shared because compiling takes longest."""
+    """Model, optimizer and step, shared because compiling takes most of the time."""
     model = create_model("fhdr", num_iterations=1, head="residual")
     optimizer = create_optimizer(OPTIMIZER, 200)
     step = functools.partial(
@@ -265,7 +265,7 @@ def test_a_run_logs_evaluates_and_saves(finished_run):
 
 
 def test_the_parameters_that_validated_best_are_kept(tmp_path, synthetic_small):
-    """A rate that ruins what it touches after the first step."""
+    """A learning rate that ruins its parameters after the first step."""
     config = small_runs.config(
         synthetic_small,
         train__num_steps=4,
