@@ -1,9 +1,10 @@
-"""The one exception for mistakes that a user can mend."""
+"""The exception for mistakes that a user can correct."""
 
 
 class UserError(ValueError):
-    """A wrong input, file or option: its message says what, and what to do about it.
+    """A wrong input, file or option.
 
-    The command lines print the message alone and exit with status 2; any other
-    exception is a defect of ours and keeps its traceback.
+    The message is one sentence without a final period. It has the value, what was
+    expected, and what to do. The command lines print only the message and exit with
+    status 2; any other exception is a bug and shows its traceback.
     """

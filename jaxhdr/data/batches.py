@@ -84,7 +84,7 @@ def validation_images(
     Records lie in order of scenes, so few of them still see most scenes.
     """
     if limit is not None and limit < 1:
-        raise UserError(f"limit is {limit}; give at least 1, or None for all records.")
+        raise UserError(f"limit is {limit}; give at least 1, or None for all records")
     count = len(source) if limit is None else min(limit, len(source))
     for index in np.arange(count) * len(source) // max(count, 1):
         record = dict(source[int(index)])
@@ -150,18 +150,18 @@ def _mixed(
     if len(weights) != len(patches) or not all(weight > 0 for weight in weights):
         raise UserError(
             f"the weights {tuple(weights)} do not fit the mixture; expected "
-            f"{len(patches)} positive numbers, one for each data set."
+            f"{len(patches)} positive numbers, one for each data set"
         )
     return grain.MapDataset.mix(patches, weights)
 
 
 def _check_batches(source: Sequence[Record], batch_size: int, num_shards: int) -> None:
     if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}; it must be at least 1.")
+        raise UserError(f"batch_size is {batch_size}; it must be at least 1")
     if len(source) < num_shards:
         raise UserError(
             f"{len(source)} records cannot be shared by {num_shards} hosts; "
-            "prepare more data or use fewer hosts."
+            "prepare more data or use fewer hosts"
         )
 
 
@@ -171,7 +171,7 @@ def _check_size(record: Record, size: int) -> None:
         name = _decoded(record.get("name", "a record"))
         raise UserError(
             f"{name} has {height} x {width} pixels, "
-            f"fewer than the patch size {size}; choose a smaller patch size."
+            f"fewer than the patch size {size}; choose a smaller patch size"
         )
 
 

@@ -27,7 +27,7 @@ def names_of(name: str) -> list[str]:
     names = name.split("+")
     if not all(names) or len(set(names)) < len(names):
         raise UserError(
-            f"the data {name!r} are no mixture; expected several names, + between."
+            f"the data {name!r} are no mixture; expected several names, + between"
         )
     return names
 
@@ -63,7 +63,7 @@ def data_sources(
             sources.append(builder.as_data_source(split=split))
         except (ValueError, KeyError) as error:
             raise UserError(
-                f"{one} has no split {split!r}; it has {sorted(builder.info.splits)}."
+                f"{one} has no split {split!r}; it has {sorted(builder.info.splits)}"
             ) from error
     return sources
 
@@ -100,7 +100,7 @@ def open_prepared(name: str, data_dir: str | None) -> Any:
     if not versions:
         raise UserError(
             f"{name} is not prepared in {root}; run "
-            f"'jaxhdr data build {name} --data-dir {root}'."
+            f"'jaxhdr data build {name} --data-dir {root}'"
         )
     return tfds.builder_from_directory(folder / str(max(versions)))
 

@@ -1,7 +1,7 @@
-"""Image files to NumPy arrays and back: photographs in, linear HDR in and out.
+"""Reads photographs, and reads and writes linear HDR files, as NumPy arrays.
 
-Importing this package also makes `imageio.v3` read and write .exr, .hdr and .pfm
-through it (`jaxhdr.image_io.plugin`).
+Importing this package also registers it in `imageio.v3` for .exr, .hdr and .pfm files
+(`jaxhdr.image_io.plugin`).
 """
 
 from jaxhdr.image_io.formats import (

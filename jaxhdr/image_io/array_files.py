@@ -1,4 +1,4 @@
-"""Files that hold the float array itself: .npy, .pfm and 32-bit float TIFF."""
+"""Files that hold the floats themselves: .npy, .pfm and 32-bit float TIFF."""
 
 import os
 from typing import Final
@@ -19,24 +19,24 @@ def read_npy(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     """Returns a float array (h, w), (h, w, 1) or (h, w, 3) as RGB.
 
     Raises:
-        UserError: The array is damaged, no float, or of another shape.
+      UserError: the array is damaged, does not hold floats, or has another shape.
     """
     try:
-        # Mapped, not read: a header may declare more than the file (or memory) holds.
+        # The file is mapped: its header may declare more than the file or memory holds.
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # NumPy's header parser raises many kinds
+    except Exception as error:  # NumPy's header parser raises many types
         raise formats.damaged(path, error) from error
     if not np.issubdtype(stored.dtype, np.floating):
         raise UserError(
-            f"cannot read {path}: it holds {stored.dtype}, and linear HDR is float; "
-            "convert it and say what 1.0 means."
+            f"cannot read {path}: it holds {stored.dtype}, expected floats; convert it "
+            "to linear radiance"
         )
     if stored.ndim == 2:
         stored = stored[..., None]
     if stored.ndim != 3 or stored.shape[2] not in (1, 3):
         raise UserError(
-            f"cannot read {path}: its shape is {stored.shape}, expected "
-            "(height, width, 3)."
+            f"cannot read {path}: its shape is {stored.shape}; expected "
+            "(height, width, 3)"
         )
     formats.check_size(path, stored.shape[1], stored.shape[0])
     with np.errstate(over="ignore"):
@@ -44,13 +44,14 @@ def read_npy(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
 
 
 def read_pfm(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
-    """Returns a portable float map, whose rows are stored bottom first.
+    """Returns the image in a portable float map, whose rows are stored bottom first.
 
-    Own parser: OpenImageIO 3.2 reads these files upside down. Like it, we multiply
-    by the absolute value of the header's scale; the sign is the byte order.
+    OpenImageIO 3.2 is not used because it reads these files upside down. As it does,
+    this function multiplies by the absolute value of the header's scale; the sign
+    gives the byte order.
 
     Raises:
-        UserError: The file is damaged.
+      UserError: the file is damaged.
     """
     head = formats.read_head(path, size=_PFM_HEADER_BYTES)
     try:
@@ -73,7 +74,7 @@ def read_pfm(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
 
 
 def _end_of_word(head: bytes, number: int) -> int:
-    """Returns the offset after the n-th word and the single white space behind it."""
+    """Returns the offset behind the n-th word and the one white space after it."""
     position = 0
     for word in head.split(maxsplit=number)[:number]:
         position = head.index(word, position) + len(word)
@@ -81,17 +82,19 @@ def _end_of_word(head: bytes, number: int) -> int:
 
 
 def read_float_tiff(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
-    """Returns an upright float TIFF; alpha is dropped (HDR colour is premultiplied).
+    """Returns a float TIFF turned upright; alpha is dropped.
+
+    Colour in HDR files is already multiplied by alpha.
 
     Raises:
-        UserError: The TIFF is damaged or holds integers.
+      UserError: the TIFF is damaged or holds integers.
     """
     with open_input(path, "tiff") as source:
         spec = source.spec()
         if str(spec.format) not in ("half", "float", "double"):
             raise UserError(
-                f"cannot read {path} as HDR: it holds {spec.format}, not 32-bit float; "
-                "an integer TIFF is a photograph."
+                f"cannot read {path} as HDR: it holds {spec.format}, expected 32-bit "
+                "float; use it as a photograph"
             )
         pixels = read_pixels(path, source, dtype="float")
         orientation = spec.get_int_attribute("Orientation", 1)
@@ -100,7 +103,7 @@ def read_float_tiff(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
 
 
 def write_npy(path: str | os.PathLike, hdr: Float[np.ndarray, "h w 3"]) -> None:
-    """Writes a float32 array."""
+    """Writes a .npy file that holds a float32 array."""
     with open(path, "wb") as file:
         np.save(file, hdr, allow_pickle=False)
 

@@ -1,4 +1,4 @@
-"""Photographs with more than 8 bits a channel, through OpenImageIO."""
+"""Reads photographs with more than 8 bits per channel, through OpenImageIO."""
 
 import logging
 import os
@@ -15,17 +15,19 @@ from jaxhdr.image_io.oiio import open_input, read_pixels
 from jaxhdr.image_io.orientation import apply_orientation
 
 _LOGGER = logging.getLogger(__name__)
-_PNG_DEPTH_OFFSET: Final = 24  # IHDR: signature 8, length 4, type 4, width 4, height 4
-# TIFF 6.0, TIFF/EP and DNG 1.4: tags, and photometric values CFA and LinearRaw.
+_PNG_DEPTH_OFFSET: Final = (
+    24  # in IHDR, after signature 8, length 4, type 4, width 4, height 4
+)
+# Tags of TIFF 6.0, TIFF/EP and DNG 1.4, and the photometric values CFA and LinearRaw.
 _SUBFILE_TYPE, _PHOTOMETRIC, _DNG_VERSION = 254, 262, 50706
 _SENSOR_PHOTOMETRICS: Final = (32803, 34892)
 
 
 def is_deep(path: str | os.PathLike, kind: str) -> bool:
-    """Returns whether the pixels of a photograph need more than 8 bits.
+    """Returns whether a photograph stores more than 8 bits per channel.
 
     Raises:
-        UserError: A TIFF that holds floats or camera raw, or that is damaged.
+      UserError: the file is a TIFF that is damaged or holds floats or camera raw.
     """
     if kind == "png":
         return formats.read_head(path)[_PNG_DEPTH_OFFSET:][:1] == b"\x10"
@@ -43,17 +45,17 @@ def _check_tiff(path: str | os.PathLike, spec: oiio.ImageSpec) -> None:
     if _is_camera_raw(path):
         raise UserError(
             f"cannot read {path}: it looks like camera raw; develop it to a 16-bit "
-            "TIFF or a JPEG first."
+            "TIFF or a JPEG first"
         )
     if str(spec.format) in ("half", "float", "double"):
         raise UserError(
-            f"cannot use {path} as a photograph: it is linear HDR already; read it "
-            "with read_hdr."
+            f"cannot use {path} as a photograph: it is already linear HDR; read it "
+            "with read_hdr"
         )
 
 
 def _is_camera_raw(path: str | os.PathLike) -> bool:
-    """Most raw formats are TIFFs whose first image is a thumbnail."""
+    """Returns whether a TIFF is camera raw; most raw files start with a thumbnail."""
     with open(path, "rb") as file:
         head = file.read(16)
         if head[8:10] == b"CR":  # Canon CR2
@@ -69,10 +71,11 @@ def _is_camera_raw(path: str | os.PathLike) -> bool:
 
 
 def read_deep(path: str | os.PathLike, kind: str) -> Float[np.ndarray, "h w 3"]:
-    """Returns a 16-bit PNG or TIFF, or a PNM, as display-encoded sRGB.
+    """Returns the image of a 16-bit PNG or TIFF, or a PNM, as display-encoded sRGB.
 
     Raises:
-        UserError: The file is damaged or too large, or its numbers are no codes.
+      UserError: the file is damaged or too large, or its pixels are not unsigned
+        integers.
     """
     with open_input(path, kind) as source:
         spec = source.spec()
@@ -80,7 +83,10 @@ def read_deep(path: str | os.PathLike, kind: str) -> Float[np.ndarray, "h w 3"]:
         orientation = spec.get_int_attribute("Orientation", 1)
         profile = _embedded_profile(path, kind, spec)
     if not np.issubdtype(codes.dtype, np.unsignedinteger):
-        raise UserError(f"cannot read {path}: {codes.dtype} pixels are no photograph.")
+        raise UserError(
+            f"cannot read {path}: it holds {codes.dtype} pixels, expected unsigned "
+            "integers; save it as a 16-bit PNG or TIFF"
+        )
     values = codes / np.float32(np.iinfo(codes.dtype).max)
     colour = values[..., :3] if spec.nchannels >= 3 else values[..., :1]
     if profile:
@@ -109,7 +115,7 @@ def _apply_profile(
     curves = matrix_profile.parse(profile)
     if curves is not None and len(curves.tone_curves) == colour.shape[2]:
         return curves.to_srgb(colour)
-    _LOGGER.warning("%s: its colour profile is applied with 8 bits only", name)
+    _LOGGER.warning("%s: its colour profile is applied in 8 bits", name)
     codes = np.rint(colour * 255).astype(np.uint8)
     image = Image.fromarray(codes[..., 0] if colour.shape[2] == 1 else codes)
     return np.asarray(icc.to_srgb(image, profile, name=name)) / np.float32(255)

@@ -1,4 +1,4 @@
-"""OpenEXR: linear RGB found by channel name, and our notes in the header."""
+"""Reads and writes OpenEXR: RGB channels by name, and strings in the header."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from jaxhdr.image_io import formats, primaries
 from jaxhdr.image_io.oiio import open_input, read_pixels, write_pixels
 
 HALF_MAX: Final = 65504.0
-"""Largest finite half (IEEE 754 binary16); larger values would become infinite."""
+"""Largest finite half-precision float (IEEE 754 binary16)."""
 
 _METADATA_PREFIX: Final = "jaxhdr:"
 
@@ -22,7 +22,8 @@ def read_exr(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     """Returns the first part that holds a colour image, in BT.709 primaries.
 
     Raises:
-        UserError: No part, or more than one layer, holds R, G, B or Y.
+      UserError: no part holds R, G, B or Y, several layers do, or the colour is stored
+        as luminance and chroma.
     """
     with open_input(path, "openexr") as source:
         part, names = 0, []
@@ -34,18 +35,18 @@ def read_exr(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
             names += channels
             part += 1
     raise UserError(
-        f"cannot read {path}: it has the channels {', '.join(names)}, but none named "
-        "R, G, B or Y."
+        f"cannot read {path}: its channels are {', '.join(names)}; expected R, G, B "
+        "or Y"
     )
 
 
 def _choose_channels(
     path: str | os.PathLike, names: Sequence[str]
 ) -> tuple[int, int, int] | None:
-    """Returns where R, G, B stand, or None if the part holds no colour.
+    """Returns the positions of R, G and B, or None if the part holds no colour.
 
-    OpenEXR sorts channels by name, layers before a dot (`diffuse.R`): positions say
-    nothing.
+    Channels are found by name, because OpenEXR sorts them by name. The name of a layer
+    stands before a dot (`diffuse.R`).
     """
     positions = {name.upper(): index for index, name in enumerate(names)}
     prefixes = ["", *sorted({key.rpartition(".")[0] + "." for key in positions})]
@@ -56,13 +57,13 @@ def _choose_channels(
     if colour:
         raise UserError(
             f"cannot read {path}: it holds several layers "
-            f"({', '.join(p[:-1] for p in colour)}) and no plain R, G, B; save the "
-            "layer you want alone."
+            f"({', '.join(p[:-1] for p in colour)}), expected one; save the one you "
+            "want alone"
         )
     if {"RY", "BY"} & positions.keys():
         raise UserError(
             f"cannot read {path}: luminance-chroma channels (Y, RY, BY) are not "
-            "supported; save it as R, G, B."
+            "supported; save it as R, G, B"
         )
     grey = positions.get("Y")
     return None if grey is None else (grey, grey, grey)
@@ -87,7 +88,10 @@ def _read_part(
 def _to_display_window(
     pixels: Float[np.ndarray, "h w 3"], spec: oiio.ImageSpec
 ) -> Float[np.ndarray, "h2 w2 3"]:
-    """Returns the picture: stored pixels outside it are dropped, missing are 0."""
+    """Returns the display window; stored pixels outside it are dropped.
+
+    Pixels that are not stored are 0.
+    """
     left, top = spec.x - spec.full_x, spec.y - spec.full_y
     shape = (spec.full_height, spec.full_width, 3)
     if (top, left) == (0, 0) and pixels.shape == shape:
@@ -107,7 +111,7 @@ def write_exr(
     half: bool,
     metadata: Mapping[str, str],
 ) -> None:
-    """Writes R, G, B with ZIP compression; float wherever half would overflow."""
+    """Writes R, G, B with ZIP compression; as float if a value exceeds `HALF_MAX`."""
     is_half = half and hdr.max() <= HALF_MAX
     height, width, channels = hdr.shape
     spec = oiio.ImageSpec(width, height, channels, "half" if is_half else "float")
@@ -121,7 +125,7 @@ def write_exr(
 
 
 def read_exr_metadata(path: str | os.PathLike) -> dict[str, str]:
-    """Returns the strings that `write_exr` put into the header."""
+    """Returns the strings that `write_exr` stored in the header."""
     with open_input(path, "openexr") as source:
         return {
             entry.name.removeprefix(_METADATA_PREFIX): str(entry.value)

@@ -1,7 +1,7 @@
-"""Tells image formats by their first bytes, and opens files for the readers.
+"""Detects image formats by their first bytes, and turns decoding errors into ours.
 
-A suffix is only believed when writing. When reading, the content decides: a phone's
-`IMG_1.JPG` may hold HEIC, and a download named `sky.hdr` may hold a web page.
+The suffix chooses the format only for writing. For reading, the content decides: a
+phone's `IMG_1.JPG` may hold HEIC, and a download named `sky.hdr` may hold a web page.
 """
 
 import contextlib
@@ -14,13 +14,26 @@ from jaxhdr.errors import UserError
 from jaxhdr.options import HDR_SUFFIXES
 
 PHOTO_SUFFIXES: Final = (
-    *(".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif"),
-    *(".heic", ".heif", ".hif", ".avif", ".pbm", ".pgm", ".ppm"),
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".tif",
+    ".tiff",
+    ".webp",
+    ".bmp",
+    ".gif",
+    ".heic",
+    ".heif",
+    ".hif",
+    ".avif",
+    ".pbm",
+    ".pgm",
+    ".ppm",
 )
-"""Usual suffixes of what `read_encoded` reads, to find photographs in a folder."""
+"""Usual suffixes of photographs that `read_encoded` reads."""
 
 MAX_PIXELS: Final = 2**29
-"""Largest image read: a 32768 x 16384 panorama, 6.4 GB as float32 RGB."""
+"""Largest number of pixels read: a 32768 x 16384 panorama, 6.4 GB as float32 RGB."""
 
 HDR_FORMATS: Final = frozenset({"exr", "hdr", "npy", "pfm"})
 """Formats that always hold linear radiance (a TIFF may hold either)."""
@@ -63,7 +76,7 @@ def detect_format(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     if head[4:8] == b"ftyp":
-        # mif1 alone does not tell HEIC from AVIF: the compatible brands do.
+        # Both HEIC and AVIF may have the brand mif1; the compatible brands decide.
         brands = {head[8:12], *(head[at : at + 4] for at in range(16, 64, 4))}
         if brands & _AVIF_BRANDS:
             return "avif"
@@ -81,55 +94,57 @@ def read_head(path: str | os.PathLike, *, size: int = 64) -> bytes:
     """Returns the first `size` bytes of a file.
 
     Raises:
-        UserError: The file is missing, empty, a folder, or may not be read.
+      UserError: the file is missing, empty, a folder or not readable.
     """
     try:
         with open(path, "rb") as file:
             head = file.read(size)
     except FileNotFoundError as error:
-        raise UserError(f"cannot read {path}: there is no such file.") from error
+        raise UserError(f"cannot read {path}: the file does not exist") from error
     except IsADirectoryError as error:
-        raise UserError(f"cannot read {path}: it is a folder, not a file.") from error
+        raise UserError(
+            f"cannot read {path}: it is a folder; expected a file"
+        ) from error
     except PermissionError as error:
-        raise UserError(f"cannot read {path}: permission denied.") from error
+        raise UserError(f"cannot read {path}: permission denied") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot read {path}: {reason}.") from error
+        raise UserError(f"cannot read {path}: {reason}") from error
     if not head:
-        raise UserError(f"cannot read {path}: the file is empty.")
+        raise UserError(f"cannot read {path}: the file is empty")
     return head
 
 
 def check_size(path: str | os.PathLike, width: int, height: int) -> None:
-    """Checks the size a header declares, before anything of that size is allocated.
+    """Checks the size in a header, before memory of that size is allocated.
 
     Raises:
-        UserError: The image has no pixels, or more than `MAX_PIXELS`.
+      UserError: the image has no pixels or more than `MAX_PIXELS`.
     """
     if width < 1 or height < 1:
-        raise UserError(f"cannot read {path}: it has no pixels ({width} x {height}).")
+        raise UserError(f"cannot read {path}: it has no pixels ({width} x {height})")
     if width * height > MAX_PIXELS:
         raise UserError(
-            f"cannot read {path}: it declares {width} x {height} pixels, more than "
-            f"the {MAX_PIXELS} allowed; scale it down if that size is real."
+            f"cannot read {path}: its header states {width} x {height} pixels, "
+            f"expected at most {MAX_PIXELS}; scale the image down"
         )
 
 
 @contextlib.contextmanager
 def decoding(path: str | os.PathLike) -> Iterator[None]:
-    """Turns whatever a decoder raises on damaged input into one `UserError`."""
+    """Turns any exception of a decoder into a `UserError`."""
     try:
         yield
     except UserError:
         raise
     except MemoryError as error:
-        raise UserError(f"cannot read {path}: not enough memory.") from error
-    except Exception as error:  # decoders raise every kind
+        raise UserError(f"cannot read {path}: not enough memory") from error
+    except Exception as error:  # decoders raise many types
         raise damaged(path, error) from error
 
 
 def damaged(path: str | os.PathLike, reason: object) -> UserError:
-    """Returns the error for a file that starts well and cannot be decoded."""
+    """Returns the error for a file whose first bytes are right but which is damaged."""
     text = " ".join(str(reason).replace(os.fspath(path), "file").split()).rstrip(".")
     text = text[:_MAX_REASON] or type(reason).__name__
-    return UserError(f"cannot read {path}: it is damaged or truncated ({text}).")
+    return UserError(f"cannot read {path}: it is damaged or truncated ({text})")

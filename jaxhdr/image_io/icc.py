@@ -1,4 +1,4 @@
-"""Embedded ICC profiles to sRGB, through LittleCMS as Pillow ships it."""
+"""Converts images with an ICC profile to sRGB, through Pillow's LittleCMS."""
 
 import functools
 import io
@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image, ImageCms
 
 _LOGGER = logging.getLogger(__name__)
-_SRGB_TOLERANCE: Final = 1  # 8-bit codes: the rounding noise of a transform
+_SRGB_TOLERANCE: Final = 1  # 8-bit codes, the rounding error of a transform
 
 
 def to_srgb(image: Image.Image, profile: bytes | None, *, name: str) -> Image.Image:
     """Returns an L, RGB or CMYK image in sRGB (mode RGB).
 
-    Without a profile, or with one that is damaged or of another colour space than the
-    pixels (logged with `name`), pixels are taken as sRGB.
+    Pixels count as sRGB if there is no profile, or if it is damaged or does not fit the
+    colour mode; in the latter cases a warning is logged that has `name`.
     """
     if not profile:
         return image.convert("RGB")
@@ -32,7 +32,7 @@ def to_srgb(image: Image.Image, profile: bytes | None, *, name: str) -> Image.Im
 
 
 def is_srgb(profile: bytes) -> bool:
-    """Returns whether an RGB profile is sRGB, whatever its name."""
+    """Returns whether an RGB profile converts as sRGB does; its name does not count."""
     try:
         return _is_identity(_build_transform(profile, "RGB"))
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
@@ -40,8 +40,8 @@ def is_srgb(profile: bytes) -> bool:
 
 
 def _build_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
-    # Relative colorimetric with black point compensation: white stays white and
-    # black black, which decides what counts as clipped.
+    # Relative colorimetric with black point compensation keeps white white and black
+    # black, so that clipped pixels stay clipped.
     return ImageCms.buildTransform(
         ImageCms.ImageCmsProfile(io.BytesIO(profile)),
         ImageCms.createProfile("sRGB"),
@@ -53,7 +53,10 @@ def _build_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
 
 
 def _is_identity(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Tells an sRGB profile (most photographs have one), whose pixels stay exact."""
+    """Returns whether a transform changes no code by more than the rounding error.
+
+    Most photographs have an sRGB profile; their pixels stay exact.
+    """
     before = _probe()
     after = ImageCms.applyTransform(Image.fromarray(before), transform)
     difference = np.asarray(after, np.int16) - before

@@ -1,7 +1,7 @@
-"""ICC profiles made of tone curves and a matrix, evaluated in float.
+"""Evaluates ICC profiles made of tone curves and a matrix, in float.
 
-LittleCMS through Pillow converts 8-bit RGB only; 16-bit photographs need this. Tags
-and encodings are those of ICC.1:2022 (sections 7 to 10).
+16-bit photographs need it, because Pillow's LittleCMS converts only 8-bit RGB. Tags and
+encodings are those of ICC.1:2022 (sections 7 to 10).
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ class MatrixProfile:
     to_xyz: Float[np.ndarray, "3 3"]
 
     def to_srgb(self, encoded: Float[np.ndarray, "h w c"]) -> np.ndarray:
-        """Returns display-encoded sRGB in [0, 1] for codes in [0, 1]."""
+        """Returns display-encoded sRGB in [0, 1] of codes in [0, 1]."""
         result = np.empty(encoded.shape, np.float32)
         to_bt709 = primaries.xyz_d50_to_bt709() @ self.to_xyz
         for start in range(0, len(encoded), _ROWS_AT_ONCE):
@@ -43,7 +43,7 @@ class MatrixProfile:
 
 
 def parse(profile: bytes) -> MatrixProfile | None:
-    """Returns the profile's curves and matrix, or None if it is damaged or a table."""
+    """Returns a profile's curves and matrix; None if it is damaged or has tables."""
     try:
         return _parse(profile)
     except (struct.error, IndexError, ValueError, KeyError):
@@ -56,7 +56,7 @@ def _parse(profile: bytes) -> MatrixProfile | None:
     for index in range(min(count, 100)):
         name, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * index)
         tags[name] = profile[offset : offset + size]
-    # Such a table takes precedence over the matrix.
+    # A2B tables take precedence over the matrix.
     if b"A2B0" in tags or b"A2B1" in tags or profile[20:24] != b"XYZ ":
         return None
     if profile[16:20] == b"GRAY":
@@ -95,13 +95,14 @@ def _parametric_curve(kind: int, numbers: list[float]) -> ToneCurve:
     if kind == 0:
         a, d = 1.0, 0.0
     elif kind in (1, 2):
-        # Type 2 adds its fourth number, c, on both sides; both break where aX + b = 0.
+        # The pieces of types 1 and 2 meet where aX + b = 0. Type 2 adds its fourth
+        # number, c, to both pieces.
         c, d, e, f = 0.0, -b / a, c, c
     return lambda x: np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f)
 
 
 def _srgb_encode(linear: np.ndarray) -> np.ndarray:
-    """IEC 61966-2-1, clipped to [0, 1]."""
+    """Returns display-encoded sRGB (IEC 61966-2-1) of light clipped to [0, 1]."""
     linear = np.clip(linear, 0, 1)
     toe = linear <= 0.0031308
     return np.where(toe, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

@@ -1,8 +1,8 @@
-"""The few calls of OpenImageIO that the package uses, with their errors checked.
+"""Calls of OpenImageIO whose errors are checked.
 
-Only `ImageInput` and `ImageOutput`: an `ImageBuf` after a failed read aborts the
-process. Errors may come as a missing result, as `geterror()`, or both, and an error
-left unread is printed when Python exits.
+The package uses `ImageInput` and `ImageOutput` only, because an `ImageBuf` aborts the
+process after a failed read. A call may report an error by a missing result, by
+`geterror()`, or by both. An error that nobody reads is printed when Python exits.
 """
 
 import contextlib
@@ -19,19 +19,25 @@ from jaxhdr.image_io import formats
 
 @contextlib.contextmanager
 def open_input(path: str | os.PathLike, reader: str) -> Iterator[oiio.ImageInput]:
-    """Yields an open file; `reader` is OpenImageIO's name for the format.
+    """Yields an open image file.
+
+    Args:
+      path: the file.
+      reader: OpenImageIO's name for the format.
 
     Raises:
-        UserError: The file's header is damaged.
+      UserError: the file's header is damaged.
     """
-    # Pixels exactly as stored: by default colours are multiplied by alpha.
+    # This keeps the stored pixels: by default colours are multiplied by alpha.
     options = oiio.ImageSpec()
     options.attribute("oiio:UnassociatedAlpha", 1)
     try:
         source = oiio.ImageInput.open(os.fspath(path), options)
     except UnicodeEncodeError as error:
-        raise UserError(f"cannot read {path!r}: rename it in valid UTF-8.") from error
-    # A suffix may have led to another reader, one that accepts anything.
+        raise UserError(
+            f"cannot read {path!r}: its name is not UTF-8; rename it"
+        ) from error
+    # A wrong suffix may select another reader, and some readers accept any content.
     if source is None or source.format_name() != reader:
         raise formats.damaged(path, _error_of(source))
     try:
@@ -44,17 +50,24 @@ def open_input(path: str | os.PathLike, reader: str) -> Iterator[oiio.ImageInput
 def read_pixels(
     path: str | os.PathLike, source: oiio.ImageInput, *, dtype: str
 ) -> Shaped[np.ndarray, "h w c"]:
-    """Returns the open image's pixels; `dtype` "unknown" keeps the file's own type.
+    """Returns the pixels of the open image.
+
+    Args:
+      path: the file, named in errors.
+      source: the open file.
+      dtype: type of the pixels; "unknown" keeps that of the file.
 
     Raises:
-        UserError: The size is not allowed, or the pixels are damaged.
+      UserError: the size is not allowed, or the pixels are damaged.
     """
     spec = source.spec()
     formats.check_size(path, spec.width, spec.height)
     if spec.depth > 1:
-        raise UserError(f"cannot read {path}: it is a volume, not an image.")
+        raise UserError(f"cannot read {path}: it is a volume; expected an image")
     if spec.deep:
-        raise UserError(f"cannot read {path}: deep pixels are not supported; flatten.")
+        raise UserError(
+            f"cannot read {path}: deep pixels are not supported; flatten it"
+        )
     pixels = source.read_image(source.current_subimage(), 0, 0, spec.nchannels, dtype)
     error = source.geterror()
     if pixels is None or error:
@@ -68,16 +81,16 @@ def write_pixels(
     """Writes one image in the format of the suffix of `path`.
 
     Raises:
-        OSError: The file could not be written whole.
+      OSError: the file cannot be written completely.
     """
     output = oiio.ImageOutput.create(os.fspath(path))
     if output is None:
         raise OSError(_error_of(None))
-    # OpenImageIO takes no array with gaps, such as a view of every other channel.
+    # OpenImageIO rejects arrays that are not contiguous.
     pixels = np.ascontiguousarray(pixels)
     is_written = output.open(os.fspath(path), spec) and output.write_image(pixels)
     error = _error_of(output)
-    # Closing flushes, so a full disk may show only here.
+    # Closing flushes the file, so a full disk may be reported only here.
     is_closed = output.close()
     if not (is_written and is_closed):
         raise OSError(error or _error_of(output))

@@ -1,4 +1,4 @@
-"""Turns stored pixels upright."""
+"""Turns images upright."""
 
 import numpy as np
 from jaxtyping import Shaped
@@ -7,10 +7,11 @@ from jaxtyping import Shaped
 def apply_orientation(
     image: Shaped[np.ndarray, "h w c"], orientation: int
 ) -> Shaped[np.ndarray, "h2 w2 c"]:
-    """Returns the upright image for an EXIF orientation (1-8; others change nothing).
+    """Returns the upright image for an EXIF orientation.
 
-    The numbers are those of TIFF 6.0, tag 274: where row 0 and column 0 of the stored
-    image lie in the picture.
+    Orientations are 1 to 8; other numbers change nothing. The numbers are those of TIFF
+    6.0, tag 274: they say where row 0 and column 0 of the stored image lie in the
+    picture.
     """
     if orientation in (5, 6, 7, 8):
         image = image.swapaxes(0, 1)

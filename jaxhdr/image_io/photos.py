@@ -1,10 +1,11 @@
-"""Photographs: `encoded` is display-encoded sRGB, float32 in [0, 1].
+"""Reads and writes photographs: display-encoded sRGB, float32 in [0, 1].
 
-8-bit files go through Pillow (and pi-heif), 16-bit ones through OpenImageIO, because
-Pillow cuts 16-bit RGB to 8 bits without a word, and OpenImageIO reads a gain-map JPEG
-as HDR and knows no colour profiles. The picture is what a viewer shows: upright, the
-embedded ICC profile converted to sRGB, the first frame, the SDR base of a gain map.
-Transparency is blended over black, so that what is not there has no radiance.
+Pillow (with pi-heif) reads 8-bit files, because OpenImageIO reads a gain-map JPEG as
+HDR and does not convert colour profiles. OpenImageIO reads 16-bit files, because Pillow
+cuts 16-bit RGB to 8 bits without a warning. The result is what a viewer shows: the
+first frame, turned upright, converted from the embedded ICC profile to sRGB; of a
+gain-map image, the SDR base. Transparency is blended over black, so that transparent
+pixels have no radiance.
 """
 
 import os
@@ -24,7 +25,7 @@ _EXIF_ORIENTATION: Final = 0x0112
 _COLOUR_MODES: Final = frozenset(
     {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 )
-_METADATA_BYTES: Final = 65536  # far enough into a PNG or AVIF to find its colours
+_METADATA_BYTES: Final = 65536  # of a PNG or AVIF, enough to find its colour tags
 # Transfer characteristics of ITU-T H.273, table 3.
 _HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
 
@@ -32,23 +33,23 @@ _HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
 def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     """Returns a photograph as display-encoded sRGB.
 
-    JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC and AVIF, told by content. A colour
-    profile that cannot be used is ignored with a logged warning.
+    It reads JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC and AVIF; the content decides
+    which. If a colour profile cannot be used, it is ignored and a warning is logged.
 
     Raises:
-        UserError: The file is unreadable, larger than `MAX_PIXELS`, or no SDR
-            photograph (an HDR file, a PQ or HLG encoded one, camera raw).
+      UserError: the file is unreadable, has more than `MAX_PIXELS`, or is not an SDR
+        photograph (but linear HDR, PQ or HLG encoded, or camera raw).
     """
     kind = formats.detect_format(formats.read_head(path))
     if kind is None:
         raise UserError(
-            f"cannot read {path}: it is no photograph that is known here; expected "
-            "JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC or AVIF."
+            f"cannot read {path}: its format is unknown; expected a photograph in "
+            "JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC or AVIF"
         )
     if kind in formats.HDR_FORMATS:
         raise UserError(
-            f"cannot use {path} as a photograph: it is linear HDR already; read it "
-            "with read_hdr."
+            f"cannot use {path} as a photograph: it is already linear HDR; read it "
+            "with read_hdr"
         )
     with formats.decoding(path):
         _check_transfer(path, _stated_transfer(path, kind))
@@ -58,32 +59,32 @@ def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
 
 
 def write_png(path: str | os.PathLike, encoded: Float[np.ndarray, "h w 3"]) -> None:
-    """Writes an 8-bit PNG, whole or not at all; values are clipped to [0, 1].
+    """Writes an 8-bit PNG atomically; values are clipped to [0, 1].
 
     Raises:
-        UserError: The values are not finite, or the file cannot be written.
+      UserError: the values are not finite, or the file cannot be written.
     """
     if not np.isfinite(encoded).all():
-        raise UserError(f"cannot write {path}: the image holds NaN or infinity.")
+        raise UserError(f"cannot write {path}: the image holds NaN or infinity")
     codes = np.rint(np.clip(encoded, 0, 1) * 255).astype(np.uint8)
     with atomic_path(path) as temporary:
         Image.fromarray(codes).save(temporary, format="PNG")
 
 
 def _check_transfer(path: str | os.PathLike, transfer: int | None) -> None:
-    """Refuses PQ and HLG codes, which would pass for a flat, grey sRGB image."""
+    """Refuses PQ and HLG codes, which would look like a flat, grey sRGB image."""
     if transfer in _HDR_TRANSFERS:
         raise UserError(
-            f"cannot use {path} as a photograph: it is HDR already "
-            f"({_HDR_TRANSFERS[transfer]} encoded); export it as SDR."
+            f"cannot use {path} as a photograph: it is already HDR "
+            f"({_HDR_TRANSFERS[transfer]} encoded); export it as SDR"
         )
 
 
 def _stated_transfer(path: str | os.PathLike, kind: str) -> int | None:
-    """Returns the transfer code in a PNG or AVIF, which no library here reports."""
+    """Returns the transfer code in a PNG or AVIF, which the libraries do not report."""
     tag, size = {"png": (b"cICP", 1), "avif": (b"colrnclx", 2)}.get(kind, (b"", 0))
     head = formats.read_head(path, size=_METADATA_BYTES) if tag else b""
-    # With a gain map, several images state theirs, and the base is SDR.
+    # In a file with a gain map several images have a tag, and the base is SDR.
     if tag not in head or b"tmap" in head[:64] or not tag:
         return None
     at = head.index(tag) + len(tag) + size
@@ -93,10 +94,11 @@ def _stated_transfer(path: str | os.PathLike, kind: str) -> int | None:
 def _read_with_pillow(path: str | os.PathLike, kind: str) -> Float[np.ndarray, "h w 3"]:
     with open(path, "rb") as file:
         if kind == "heif":
-            # Imported only here: few photographs are HEIC, and it costs 10 to 50 ms.
+            # The import takes 10 to 50 ms, and few photographs are HEIC.
             import pi_heif
 
-            # libheif turns the image itself: the EXIF orientation is history.
+            # libheif has already turned the image, so the EXIF orientation must not
+            # count.
             heif = pi_heif.open_heif(file)
             formats.check_size(path, *heif.size)
             nclx = heif.info.get("nclx_profile") or {}
@@ -105,7 +107,8 @@ def _read_with_pillow(path: str | os.PathLike, kind: str) -> Float[np.ndarray, "
         else:
             image = _open_with_pillow(file, kind)
             formats.check_size(path, *image.size)
-            # Loading first: Pillow turns a TIFF itself, and then drops the tag.
+            # Load before reading the orientation: Pillow turns a TIFF and drops the
+            # tag.
             image.load()
             orientation = _exif_orientation(image)
         codes = _to_srgb(path, image)
@@ -116,7 +119,7 @@ def _read_with_pillow(path: str | os.PathLike, kind: str) -> Float[np.ndarray, "
 
 def _open_with_pillow(file: BinaryIO, kind: str) -> Image.Image:
     Image.init()
-    # Not Image.open, which applies a process-wide limit on the size below our own.
+    # Image.open would apply Pillow's own limit on the size, which is lower.
     opener, _ = Image.OPEN[kind.upper()]
     return opener(file, "")
 
@@ -124,14 +127,14 @@ def _open_with_pillow(file: BinaryIO, kind: str) -> Image.Image:
 def _exif_orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # damaged EXIF in a sound image: as if there were none
+    except Exception:  # damaged EXIF counts as none
         return 1
 
 
 def _to_srgb(path: str | os.PathLike, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
     if image.mode not in _COLOUR_MODES:
         raise UserError(
-            f"cannot read {path}: {image.mode} pixels are not supported; save as RGB."
+            f"cannot read {path}: {image.mode} pixels are not supported; save it as RGB"
         )
     profile = image.info.get("icc_profile")
     alpha = None

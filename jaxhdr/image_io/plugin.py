@@ -1,7 +1,7 @@
-"""Plugin for `imageio.v3`: .exr, .hdr and .pfm through this package.
+"""Plugin by which `imageio.v3` reads and writes .exr, .hdr and .pfm files.
 
-imageio's own back ends write TIFF bytes into .hdr and .exr files, return an .exr as an
-empty array, or clip .hdr to uint8, depending on what else is installed. Images are
+Depending on what is installed, imageio's own back ends write TIFF bytes into .hdr and
+.exr files, return an empty array for an .exr, or clip an .hdr to uint8. Images are
 linear BT.709 float32 (h, w, 3), as `read_hdr` and `write_hdr` define them.
 """
 
@@ -24,7 +24,7 @@ _FORMATS: Final = frozenset({"exr", "hdr", "pfm"})
 
 
 class HdrPlugin(PluginV3):
-    """Reads by content and writes by suffix; any other file goes to the next plugin."""
+    """Reads by content and writes by suffix; leaves other files to other plugins."""
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
@@ -55,14 +55,14 @@ class HdrPlugin(PluginV3):
         return None
 
     def properties(self, index: int | None = 0) -> ImageProperties:
-        """Returns shape and type, which need the whole image here."""
+        """Returns shape and type; the whole image is read for them."""
         image = self.read(index=index)
         return ImageProperties(image.shape, image.dtype, is_batch=index is ...)
 
     def metadata(
         self, index: int | None = 0, exclude_applied: bool = True
     ) -> dict[str, Any]:
-        """Returns the strings that `write_hdr` put into the header."""
+        """Returns the strings that `write_hdr` stored in the header."""
         return dict(read_metadata(self.request.get_local_filename()))
 
 
@@ -73,26 +73,27 @@ def _to_hdr(image: Any) -> np.ndarray:
     if not np.issubdtype(array.dtype, np.floating):
         raise UserError(
             f"cannot write {array.dtype} as HDR: expected linear float radiance; "
-            "decode the image first."
+            "decode the image first"
         )
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3):
         raise UserError(
             f"cannot write an array of shape {array.shape} as HDR: expected "
-            "(height, width, 3)."
+            "(height, width, 3)"
         )
     return np.broadcast_to(array, (*array.shape[:2], 3))
 
 
 def register_plugin() -> None:
-    """Puts this plugin first in imageio for its suffixes; twice does no harm."""
+    """Puts this plugin first in imageio; a second call changes nothing."""
     plugins = imageio.config.known_plugins
     others = {name: config for name, config in plugins.items() if name != _NAME}
     config = imageio.config.PluginConfig(
         name=_NAME, class_name=HdrPlugin.__name__, module_name=__name__
     )
-    # First also where imageio tries every plugin in turn: bytes have no suffix.
+    # It is also first in the list of all plugins: imageio tries them in turn for bytes,
+    # which have no suffix.
     plugins.clear()
     plugins.update({_NAME: config, **others})
     for suffix in _SUFFIXES:

@@ -1,7 +1,7 @@
-"""Linear RGB of other primaries to linear BT.709.
+"""Converts linear RGB of other primaries to linear BT.709.
 
-Chromaticities are CIE 1931 xy as in OpenEXR's `chromaticities` attribute: red, green,
-blue, white.
+Chromaticities are CIE 1931 xy of red, green, blue and white, in the order of OpenEXR's
+`chromaticities` attribute.
 """
 
 from collections.abc import Sequence
@@ -24,12 +24,13 @@ _ICC_WHITE: Final = np.array([0.9642, 1.0, 0.8249])  # ICC.1:2022, section 7.2.1
 def to_bt709(
     linear: Float[np.ndarray, "h w 3"], chromaticities: Sequence[float]
 ) -> Float[np.ndarray, "h w 3"]:
-    """Returns `linear` in BT.709 primaries, its white adapted by Bradford to D65.
+    """Returns `linear` in BT.709 primaries, its white adapted to D65 (Bradford).
 
-    Colours outside BT.709 become negative: the caller decides what to do with them.
+    Colours outside BT.709 have negative values; the caller decides what to do with
+    them.
 
     Raises:
-        ValueError: The chromaticities describe no colour space.
+      ValueError: the chromaticities describe no colour space.
     """
     if np.allclose(chromaticities, BT709, atol=1e-3):
         return linear
@@ -44,7 +45,7 @@ def to_bt709(
 
 
 def xyz_d50_to_bt709() -> Float[np.ndarray, "3 3"]:
-    """Returns the matrix from an ICC profile's XYZ (white D50) to linear BT.709."""
+    """Returns the matrix from the XYZ of ICC profiles (white D50) to linear BT.709."""
     return np.linalg.inv(_to_xyz(BT709)) @ _adaptation(_ICC_WHITE, _white(BT709))
 
 

@@ -1,8 +1,8 @@
-"""Linear HDR files: `hdr` is linear BT.709 radiance, float32, finite and >= 0.
+"""Reads and writes HDR files: linear BT.709 radiance, float32, finite and >= 0.
 
-The unit is the file's own (see the words on scale in the documentation); nothing here
-normalises. Negative values, which resampling and conversions from wider primaries
-leave behind, are no radiance: they become 0 when reading and when writing.
+Values keep the unit of the file; nothing here normalises. Resampling and conversion
+from wider primaries can leave negative values. They are not radiance, so reading and
+writing set them to 0.
 """
 
 import os
@@ -42,25 +42,26 @@ def read_hdr(
 ) -> Float[np.ndarray, "h w 3"]:
     """Returns the linear radiance in an OpenEXR, .hdr, .npy, PFM or float TIFF file.
 
-    The format is told by content. A single channel becomes grey, alpha is dropped
-    (HDR colour is premultiplied by it), EXR and TIFF are turned upright and cropped or
-    padded to the picture, chromaticities other than BT.709 are converted.
+    The content decides the format. A single channel becomes grey. Alpha is dropped,
+    since HDR colour is already multiplied by it. TIFF and .hdr are turned upright, EXR
+    is cropped or padded to its display window, and chromaticities other than BT.709 are
+    converted.
 
     Args:
-        path: The file.
-        non_finite: "error", or "replace": NaN and -inf become 0, +inf becomes the
-            largest finite value of the image.
-        negative: "zero", or "keep" to see how far negative values go.
+      path: the file.
+      non_finite: "error" refuses values that are not finite; "replace" turns NaN and
+        -inf into 0 and +inf into the largest finite value of the image.
+      negative: "zero" sets negative values to 0; "keep" keeps them.
 
     Raises:
-        UserError: The file is unreadable, no HDR image, or holds NaN or infinity.
+      UserError: the file is unreadable, is not an HDR image, or holds NaN or infinity.
     """
     kind = formats.detect_format(formats.read_head(path))
     if kind not in _READERS:
-        what = f"a {kind} photograph" if kind else "no image that is known here"
+        what = f"it is a {kind} photograph" if kind else "its format is unknown"
         raise UserError(
-            f"cannot read {path} as HDR: it is {what}; expected OpenEXR, Radiance "
-            ".hdr, .npy, .pfm or float TIFF."
+            f"cannot read {path} as HDR: {what}; expected OpenEXR, Radiance "
+            ".hdr, .npy, .pfm or float TIFF"
         )
     with formats.decoding(path):
         hdr = _READERS[kind](path)
@@ -68,7 +69,7 @@ def read_hdr(
         hdr = _replace_non_finite(hdr)
     else:
         _check_finite(
-            hdr, f"cannot read {path}", 'pass non_finite="replace" to mend it'
+            hdr, f"cannot read {path}", 'pass non_finite="replace" to replace them'
         )
     return hdr if negative == "keep" else np.maximum(hdr, np.float32(0), out=hdr)
 
@@ -80,27 +81,28 @@ def write_hdr(
     half: bool = True,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes linear radiance in the format of the suffix, whole or not at all.
+    """Writes linear radiance atomically, in the format of the suffix.
 
     Args:
-        path: A file name ending in .exr, .hdr, .npy, .pfm, .tif or .tiff.
-        hdr: Finite radiance; negative values are written as 0.
-        half: 16-bit floats for .exr, unless a value exceeds 65504 (then 32-bit).
-        metadata: Strings for the header of an .exr; other formats do not hold them.
+      path: a file name that ends in .exr, .hdr, .npy, .pfm, .tif or .tiff.
+      hdr: finite radiance; negative values are written as 0.
+      half: store 16-bit floats in .exr; if a value exceeds 65504, 32-bit floats are
+        stored.
+      metadata: strings for the header of an .exr; other formats do not store them.
 
     Raises:
-        UserError: The suffix is unknown, the array holds NaN or infinity or has no
-            pixels, or the file cannot be written.
+      UserError: the suffix is unknown, the array holds NaN or infinity or has no
+        pixels, or the file cannot be written.
     """
     check_hdr_suffix(path)
     if hdr.ndim != 3 or hdr.shape[2] != 3 or not hdr.size:
         raise UserError(
-            f"cannot write {path}: the array has the shape {hdr.shape}, expected "
-            "(height, width, 3) with at least one pixel."
+            f"cannot write {path}: the shape of the array is {hdr.shape}; expected "
+            "(height, width, 3) with at least one pixel"
         )
     with np.errstate(over="ignore"):
         hdr = np.asarray(hdr, np.float32)
-    _check_finite(hdr, f"cannot write {path}", "HDR files must be finite")
+    _check_finite(hdr, f"cannot write {path}", "expected finite values")
     hdr = np.maximum(hdr, np.float32(0))
     suffix = pathlib.Path(path).suffix.lower()
     with atomic_path(path) as temporary:
@@ -111,10 +113,10 @@ def write_hdr(
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:
-    """Returns the strings that `write_hdr` put into an .exr; {} for other formats.
+    """Returns the strings that `write_hdr` stored in an .exr; {} for other formats.
 
     Raises:
-        UserError: The file is unreadable.
+      UserError: the file is unreadable.
     """
     if formats.detect_format(formats.read_head(path)) != "exr":
         return {}
@@ -123,15 +125,15 @@ def read_metadata(path: str | os.PathLike) -> dict[str, str]:
 
 
 def check_hdr_suffix(path: str | os.PathLike) -> None:
-    """Checks that `write_hdr` knows the suffix, to fail before hours of work.
+    """Checks that `write_hdr` knows the suffix of `path`.
 
     Raises:
-        UserError: It does not.
+      UserError: the suffix is unknown.
     """
     if not formats.is_hdr_suffix(path):
         raise UserError(
-            f"cannot write {path}: unknown suffix {pathlib.Path(path).suffix!r}; "
-            f"expected one of {', '.join(HDR_SUFFIXES)}."
+            f"cannot write {path}: its suffix is {pathlib.Path(path).suffix!r}; "
+            f"expected one of {', '.join(HDR_SUFFIXES)}"
         )
 
 
@@ -141,9 +143,9 @@ def _check_finite(hdr: Float[np.ndarray, "h w 3"], prefix: str, advice: str) -> 
         return
     row, column, channel = np.argwhere(~finite)[0]
     raise UserError(
-        f"{prefix}: {finite.size - np.count_nonzero(finite)} values are NaN or "
-        f"infinite (beyond float32), the first at row {row}, column {column}, "
-        f"channel {'RGB'[channel]}; {advice}."
+        f"{prefix}: {finite.size - np.count_nonzero(finite)} values are NaN or beyond "
+        f"the range of float32, the first at row {row}, column {column}, "
+        f"channel {'RGB'[channel]}; {advice}"
     )
 
 

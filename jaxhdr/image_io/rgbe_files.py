@@ -1,8 +1,9 @@
-"""Radiance .hdr (RGBE): pixels through OpenImageIO, header and rounding our own.
+"""Reads and writes Radiance .hdr (RGBE) files.
 
-Header semantics are those of the Radiance file format description (Ward, "Radiance
-File Formats"): EXPOSURE and COLORCORR are cumulative multipliers already applied to
-the pixels, so radiance is the stored value divided by all of them.
+OpenImageIO reads and writes the pixels; the header and the rounding are handled here.
+By the description of the format (Ward, "Radiance File Formats") EXPOSURE and COLORCORR
+are cumulative multipliers that were already applied to the pixels, so radiance is the
+stored value divided by all of them.
 """
 
 import os
@@ -23,10 +24,10 @@ _ROWS_AT_ONCE: Final = 64  # bounds the float64 temporaries
 _LARGEST: Final = 255 * 2.0**119
 """Largest value of the format: mantissa 255, exponent byte 255."""
 _SMALLEST: Final = 1e-32
-"""Below it Radiance's own writer, and OpenImageIO's, store black."""
+"""Radiance's own writer and OpenImageIO's store smaller values as black."""
 
-# Where rows and columns of the file lie in the picture, as EXIF orientations.
-# OpenImageIO 3.2 reports 6 and 8 interchanged.
+# EXIF orientations of the directions in which rows and columns of the file run.
+# OpenImageIO 3.2 interchanges 6 and 8.
 _ORIENTATIONS: Final = {
     (b"-Y", b"+X"): 1,
     (b"-Y", b"-X"): 2,
@@ -42,10 +43,10 @@ _ORIENTATIONS: Final = {
 def read_rgbe(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     """Returns upright radiance with EXPOSURE and COLORCORR undone.
 
-    PRIMARIES are not applied: files state Radiance's own defaults and mean BT.709.
+    PRIMARIES are ignored: files state Radiance's defaults but hold BT.709.
 
     Raises:
-        UserError: The pixels are XYZE or damaged, or a header value is unusable.
+      UserError: the pixels are XYZE or damaged, or a header value is wrong.
     """
     header, _, rest = formats.read_head(path, size=_MAX_HEADER_BYTES).partition(b"\n\n")
     exposure = _parse_exposure(path, header)
@@ -65,8 +66,8 @@ def _parse_exposure(path: str | os.PathLike, header: bytes) -> Float[np.ndarray,
         name, _, value = line.partition(b"=")
         if name == b"FORMAT" and value.strip() == b"32-bit_rle_xyze":
             raise UserError(
-                f"cannot read {path}: it holds XYZE pixels, which are not supported; "
-                "convert it to RGBE (Radiance: ra_xyze -r)."
+                f"cannot read {path}: it holds XYZE pixels, expected RGBE; convert it "
+                "with Radiance's ra_xyze -r"
             )
         if name in (b"EXPOSURE", b"COLORCORR"):
             exposure *= _parse_multipliers(path, name.decode(), value)
@@ -84,14 +85,14 @@ def _parse_multipliers(
     if numbers.size != expected or not (np.isfinite(numbers) & (numbers > 0)).all():
         text = value.decode("latin-1").strip()
         raise UserError(
-            f"cannot read {path}: its header says {name}={text}, not {expected} "
-            "positive number(s); correct that line."
+            f"cannot read {path}: its header says {name}={text}; expected {expected} "
+            "positive number(s); correct that line"
         )
     return numbers
 
 
 def write_rgbe(path: str | os.PathLike, hdr: Float[np.ndarray, "h w 3"]) -> None:
-    """Writes run-length encoded RGBE, rounded to nearest."""
+    """Writes run-length encoded RGBE, rounded to the nearest values."""
     height, width, channels = hdr.shape
     spec = oiio.ImageSpec(width, height, channels, "float")
     write_pixels(path, round_to_rgbe(hdr), spec)
@@ -100,8 +101,8 @@ def write_rgbe(path: str | os.PathLike, hdr: Float[np.ndarray, "h w 3"]) -> None
 def round_to_rgbe(hdr: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
     """Returns the nearest values that RGBE can hold.
 
-    Writers truncate the mantissa, which darkens every file by 0.27 % on average;
-    values already on the grid pass through them unchanged.
+    Writers truncate the mantissa, which darkens files by 0.27 % on average. They do not
+    change values that RGBE can hold.
     """
     rounded = np.empty(hdr.shape, np.float32)
     for start in range(0, len(hdr), _ROWS_AT_ONCE):

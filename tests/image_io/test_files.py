@@ -28,7 +28,7 @@ def hdr() -> np.ndarray:
 
 def _assert_one_sentence(error: pytest.ExceptionInfo, name: str) -> None:
     text = str(error.value)
-    assert name in text and text.endswith(".") and "\n" not in text
+    assert name in text and not text.endswith(".") and "\n" not in text
     assert "Traceback" not in text and len(text) < 500
 
 
@@ -48,12 +48,12 @@ def _write(path, hdr: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("missing.jpg", None, "no such file"),
+        ("missing.jpg", None, "the file does not exist"),
         ("empty.jpg", b"", "empty"),
         ("empty.exr", b"", "empty"),
-        ("text.jpg", b"<html>not an image</html>" * 20, "no (photograph|image)"),
-        ("text.hdr", b"hello", "no (photograph|image)"),
-        ("zeros.png", bytes(5000), "no (photograph|image)"),
+        ("text.jpg", b"<html>not an image</html>" * 20, "its format is unknown"),
+        ("text.hdr", b"hello", "its format is unknown"),
+        ("zeros.png", bytes(5000), "its format is unknown"),
         ("nul\0.png", None, "null"),
         ("a" * 300 + ".png", None, "too long"),
     ],
@@ -179,7 +179,7 @@ def test_hdr_given_as_a_photograph_says_so(tmp_path, hdr, suffix):
     path = tmp_path / f"x.{suffix}"
     _write(path, hdr)
     path = path.rename(tmp_path / "photo.jpg")
-    with pytest.raises(UserError, match="linear HDR already"):
+    with pytest.raises(UserError, match="already linear HDR"):
         image_io.read_encoded(path)
 
 
@@ -212,7 +212,7 @@ def test_places_that_cannot_be_written_are_one_sentence(tmp_path, hdr):
         (tmp_path / "folder" / name).mkdir(parents=True)
         for place, message in (
             (tmp_path / "missing" / name, "missing does not exist; create it"),
-            (tmp_path / "file" / name, "file is a file, not a folder"),
+            (tmp_path / "file" / name, "file is a file; expected a folder"),
             (tmp_path / "folder" / name, "it is a folder"),
             (tmp_path / ("a" * 300 + name), "too long"),
         ):
@@ -300,5 +300,5 @@ def test_a_librarys_own_words_name_the_users_file(tmp_path):
     target = tmp_path / "x.exr"
     with pytest.raises(UserError) as caught, atomic_path(target) as temporary:
         raise OSError(f'failed to write "{temporary}". Output failed..')
-    expected = f'cannot write {target}: failed to write "{target}". Output failed.'
+    expected = f'cannot write {target}: failed to write "{target}". Output failed'
     assert str(caught.value) == expected

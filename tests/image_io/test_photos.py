@@ -353,21 +353,21 @@ def test_avif_is_turned_once(tmp_path):
 
 def test_pq_and_hlg_photographs_are_refused(tmp_path):
     _png16(tmp_path / "x.png", np.ones((2, 2, 3)), (b"cICP", bytes([9, 16, 0, 1])))
-    with pytest.raises(UserError, match=r"HDR already \(PQ"):
+    with pytest.raises(UserError, match=r"already HDR \(PQ"):
         image_io.read_encoded(tmp_path / "x.png")
     nclx = b"colrnclx\0\1\0"
     Image.new("RGB", (8, 8)).save(tmp_path / "x.avif")
     data = (tmp_path / "x.avif").read_bytes()
     pq = data.replace(nclx + b"\x0d", nclx + b"\x10")
     (tmp_path / "x.avif").write_bytes(pq)
-    with pytest.raises(UserError, match=r"HDR already \(PQ"):
+    with pytest.raises(UserError, match=r"already HDR \(PQ"):
         image_io.read_encoded(tmp_path / "x.avif")
     # A gain map states PQ for its alternate image: the base is still SDR.
     (tmp_path / "x.avif").write_bytes(pq.replace(b"MA1B", b"tmap", 1))
     assert photos._stated_transfer(tmp_path / "x.avif", "avif") is None
     at = _HEIC.index(nclx) + len(nclx)
     (tmp_path / "x.heic").write_bytes(_HEIC[:at] + b"\x12" + _HEIC[at + 1 :])
-    with pytest.raises(UserError, match=r"HDR already \(HLG"):
+    with pytest.raises(UserError, match=r"already HDR \(HLG"):
         image_io.read_encoded(tmp_path / "x.heic")
 
 
