@@ -1,1 +1,1 @@
-"""Light, cameras and images as pure functions; no network and no file is known here."""
+"""Pure functions of light, cameras and images, without networks or files."""

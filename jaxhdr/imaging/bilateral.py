@@ -1,9 +1,9 @@
-"""Joint bilateral filter: a mean over pixels that are near and look alike.
+"""Joint bilateral filter: a mean over pixels that are close and look alike.
 
 Paris and Durand (2006), "A Fast Approximation of the Bilateral Filter using a Signal
 Processing Approach"; Chen, Paris and Durand (2007), "Real-time Edge-aware Image
-Processing with the Bilateral Grid". The larger the filter, the fewer its cells: the
-time hardly depends on it.
+Processing with the Bilateral Grid". A larger filter needs fewer cells, so the time
+hardly depends on its size.
 """
 
 import itertools
@@ -14,9 +14,9 @@ import numpy as np
 from jax.scipy import ndimage
 from jaxtyping import Array, Float
 
-_MARGIN = 2  # cells around the image that the kernel reaches into
-# Linear interpolation into cells and out of them blurs by itself: twice a variance of
-# 1/6 of a cell, which the kernel has less.
+_MARGIN = 2  # cells around the image, as far as the kernel reaches
+# Linear interpolation into the cells and out of them blurs too. Each adds a variance of
+# 1/6 (in squared cells), so the kernel has that much less.
 _KERNEL_VARIANCE = 1 - 2 / 6
 
 
@@ -30,14 +30,16 @@ def joint_bilateral(
 ) -> Float[Array, "h w"]:
     """Returns the image, averaged over neighbours of similar value in the guide.
 
-    An approximation by a grid of cells of one sigma in space and range.
+    The result is an approximation on a grid whose cells measure one sigma in space and
+    in range.
 
     Args:
-      image: what is averaged.
-      guide: which pixels are alike.
-      sigma_space: of the Gaussian weight of distances, in pixels.
-      sigma_range: of the Gaussian weight of differences in the guide.
-      span: of the guide above its least value; what lies beyond counts as its end.
+      image: image to average.
+      guide: image that says which pixels are alike.
+      sigma_space: standard deviation of the weight over distance, in pixels.
+      sigma_range: standard deviation of the weight over differences in the guide, in
+        its unit.
+      span: range of the guide above its minimum; larger values count as its end.
     """
     height, width = image.shape
     row, column = jnp.mgrid[:height, :width] / sigma_space + _MARGIN

@@ -1,4 +1,4 @@
-"""A virtual camera: linear radiance in, the photograph of it out, for training pairs.
+"""A virtual camera: it photographs linear radiance, to make training pairs.
 
 Everything runs on the device inside the training step and is a pure function of a
 random key. `hdr` comes in any unit and leaves in scale `ldr_white`, where 1.0 is the
@@ -18,29 +18,39 @@ from jaxtyping import Array, Float, Key
 from jaxhdr.errors import UserError
 from jaxhdr.imaging import color, jpeg
 
-# Fractions of an image's pixels for which records keep the radiance they exceed, so
-# that a patch can be exposed as the whole image it was cut from would be.
+# Records store, for each of these fractions, the radiance that this fraction of the
+# image's pixels exceeds. So a patch can be exposed as its whole image would be.
 CLIPPED_FRACTIONS = (
-    *(0.0, 0.001, 0.003, 0.01, 0.02),
-    *(0.05, 0.1, 0.15, 0.2, 0.3, 0.5),
+    0.0,
+    0.001,
+    0.003,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.15,
+    0.2,
+    0.3,
+    0.5,
 )
 
 # A pixel is clipped if a channel has one of the two largest 8-bit codes: JPEG moves a
 # clipped 255 by a code or so.
 _CLIPPED_CODE = 254 / 255
 
-# From white to the brightest pixel. The sun's disc (1.6e9 cd/m^2) is 16 stops above a
-# white surface that it lights (100,000 lx / pi), so this binds only where nearly all
-# of an image is black, and the level that a fraction exceeds may be zero.
+# Largest range from white to the brightest pixel. The sun's disc (1.6e9 cd/m^2) is 16
+# stops above a white surface in its light (100,000 lx / pi). So the limit matters only
+# if nearly all of an image is black, when the level that a fraction exceeds may be
+# zero.
 _LARGEST_RANGE_STOPS = 32
 
-# White of a black image. Six stops above float32's least normal number: `exp2` of a
-# logarithm rounds, and what falls below that number is flushed to 0.
+# White of a black image: six stops above the smallest normal number of float32, because
+# `exp2` of a logarithm rounds, and results below that number are flushed to 0.
 _DARKEST_WHITE = 2.0**-120
 
 
 class Pair(NamedTuple):
-    """A photograph and the radiance it was taken of, in scale `ldr_white`."""
+    """A photograph and the radiance of its scene, in scale `ldr_white`."""
 
     encoded: Float[Array, "b h w 3"]
     hdr: Float[Array, "b h w 3"]
@@ -48,7 +58,7 @@ class Pair(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """What is drawn at random for each image.
+    """The distributions of what is drawn at random for each image.
 
     Attributes:
       clipped_fraction: range of the share of pixels that clip, drawn uniformly.
@@ -57,13 +67,13 @@ class Camera:
       curve_shares: shares of the response families (sRGB, sigmoid, gamma).
       sigmoid_exponent: mean and standard deviation of n in (1 + s) x^n / (x^n + s);
         0.9 and 0.1 are those of HDRCNN (Eilertsen et al. 2017, section 5.1).
-      sigmoid_offset: mean and standard deviation of s; HDRCNN's 0.6 and 0.1.
+      sigmoid_offset: mean and standard deviation of s; 0.6 and 0.1 are those of HDRCNN.
       gamma: range of g in x^(1 / g), drawn uniformly.
-      color_cast: standard deviation, in stops, of each channel's gain, as of a light of
-        another colour: photograph and radiance have it alike.
+      color_cast: standard deviation, in stops, of the gain of each channel. It acts as
+        a coloured light: photograph and radiance have the same cast.
       read_noise: largest standard deviation of the constant noise, in units of
         white; drawn uniformly from 0.
-      shot_noise: largest standard deviation of the noise at white that grows as the
+      shot_noise: largest standard deviation, at white, of the noise that grows with the
         square root of radiance; drawn uniformly from 0.
       jpeg_share: share of images that are compressed.
       jpeg_quality: range of the quality (libjpeg's 1 to 100), drawn uniformly.
@@ -83,10 +93,10 @@ class Camera:
 
 
 def create_camera(**fields: Any) -> Camera:
-    """Returns the camera with these attributes, lists taken as ranges.
+    """Returns the camera with these attributes; ranges may be lists.
 
     Raises:
-      UserError: an attribute is not known.
+      UserError: an attribute is unknown.
     """
     known = {field.name for field in dataclasses.fields(Camera)}
     if unknown := sorted(set(fields) - known):
@@ -103,7 +113,7 @@ def clipping_levels(
 ) -> Float[np.ndarray, " fractions"]:
     """Returns the radiance that each of `CLIPPED_FRACTIONS` of the pixels exceeds.
 
-    A pixel counts by its brightest channel: that one clips first.
+    A pixel counts by its brightest channel, which clips first.
     """
     brightest = hdr.max(axis=-1)
     quantiles = 1 - np.asarray(CLIPPED_FRACTIONS)
@@ -111,7 +121,7 @@ def clipping_levels(
 
 
 def is_clipped(encoded: Float[Array, "*batch h w 3"]) -> Array:
-    """Returns a boolean mask (*batch, h, w, 1): pixels with a clipped channel."""
+    """Returns a boolean mask (*batch, h, w, 1) of pixels with a clipped channel."""
     return encoded.max(axis=-1, keepdims=True) >= _CLIPPED_CODE
 
 
@@ -123,14 +133,15 @@ def simulate(
     camera: Camera,
     curves: Float[Array, "curves samples"] | None = None,
 ) -> Pair:
-    """Returns photographs of `hdr`, each by its own random camera.
+    """Returns photographs of `hdr`, each taken by its own random camera.
 
     Args:
-      key: all randomness comes from it.
-      hdr: radiance in any unit; may be patches of larger images.
-      clipping_levels: of the whole images, from `clipping_levels`, same unit.
-      camera: what is drawn at random.
-      curves: measured responses from `read_curves`.
+      key: random key.
+      hdr: radiance in any unit; the images may be patches of larger ones.
+      clipping_levels: clipping levels of the whole images, from `clipping_levels`, in
+        the unit of `hdr`.
+      camera: distributions of the random values.
+      curves: measured responses from `read_curves`, in place of the sigmoid family.
     """
     keys = jax.random.split(key, hdr.shape[0])
     photograph = jax.vmap(lambda *x: _photograph(*x, camera=camera, curves=curves))
@@ -164,8 +175,9 @@ def white_level(
 ) -> Float[Array, ""]:
     """Returns the radiance that `fraction` of the image's pixels exceed.
 
-    Between the recorded fractions the logarithm is interpolated. Never zero, and never
-    so far under the brightest pixel that its radiance in units of white overflows.
+    Between the recorded fractions its logarithm is interpolated. The result is never
+    zero, and at most 32 stops below the brightest pixel, so that radiance in units of
+    white does not overflow.
     """
     floor = levels[0] * 2.0**-_LARGEST_RANGE_STOPS
     floor = jnp.maximum(floor, _DARKEST_WHITE)
@@ -191,7 +203,7 @@ def respond(
     camera: Camera,
     curves: Float[Array, "curves samples"] | None = None,
 ) -> Float[Array, "h w 3"]:
-    """Returns `exposed` in [0, 1] through a random response onto [0, 1]."""
+    """Returns `exposed`, in [0, 1], after a random response with range [0, 1]."""
     family_key, *keys = jax.random.split(key, 4)
     shares = jnp.asarray(camera.curve_shares) / sum(camera.curve_shares)
     family = jax.random.choice(family_key, 3, p=shares)
@@ -242,9 +254,9 @@ def _maybe_jpeg(key, encoded, *, camera):
 def read_curves(path: str, *, samples: int = 1024) -> Float[np.ndarray, "n samples"]:
     """Returns measured responses, resampled at equal steps of radiance.
 
-    Reads the text format of the DoRF database (Grossberg and Nayar 2003): per curve
-    a name, a type, `I =` and the radiances on the next line, `B =` and the responses
-    on the next, both in [0, 1].
+    It reads the text format of the DoRF database (Grossberg and Nayar 2003). A curve
+    has a name, a type, `I =` and the radiances on the next line, and `B =` and the
+    responses on the next line, both in [0, 1].
 
     Raises:
       UserError: the file cannot be read or holds no complete curve.
@@ -256,15 +268,19 @@ def read_curves(path: str, *, samples: int = 1024) -> Float[np.ndarray, "n sampl
         raise UserError(f"cannot read the curves file {path}: {error}") from error
     except ValueError as error:
         raise UserError(
-            f"{path} holds no response curves: {error}. Expected the DoRF text "
-            "format, `I =` and `B =` lines each followed by a line of numbers"
+            f"{path} holds no response curves: {error}; expected the DoRF text "
+            "format, a line of numbers after each line `I =` or `B =`"
         ) from error
     grid = np.linspace(0, 1, samples)
     return np.stack([np.interp(grid, x, y) for x, y in pairs]).astype(np.float32)
 
 
 def _curves(lines: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Returns (radiances, responses) for each curve; ValueError where one is wrong."""
+    """Returns (radiances, responses) of each curve.
+
+    Raises:
+      ValueError: a curve is wrong.
+    """
     starts = [i for i, line in enumerate(lines) if line in ("I =", "B =")]
     if not starts or [lines[i] for i in starts] != ["I =", "B ="] * (len(starts) // 2):
         raise ValueError("`I =` and `B =` do not alternate")
@@ -272,7 +288,7 @@ def _curves(lines: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
     pairs = list(zip(rows[::2], rows[1::2], strict=True))
     for radiance, response in pairs:
         if radiance.size != response.size or radiance.size < 2:
-            raise ValueError("a curve has not as many responses as radiances")
+            raise ValueError("a curve has fewer or more responses than radiances")
         if not all(((x >= 0) & (x <= 1)).all() for x in (radiance, response)):
             raise ValueError("a value is not in [0, 1]")
         if (np.diff(radiance) < 0).any():

@@ -1,8 +1,9 @@
-"""Tone curves and luminance: pure, elementwise, differentiable everywhere.
+"""Tone curves and luminance, as pure functions.
 
 `encoded` values are display-encoded sRGB in [0, 1]; `linear` values are linear-light
-BT.709 RGB, where 1.0 encodes to 1.0. Nothing clips unless its name says
-so: the caller owns the range.
+BT.709 RGB, where 1.0 encodes to 1.0. Gradients are finite in the stated ranges, except
+those of `pq_code` and `pq_light` at 0. A function clips only if its documentation says
+so; otherwise the caller ensures the range.
 """
 
 import math
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-# ITU-R BT.709-6, item 3.2: luminance of the linear primaries with white point D65.
+# ITU-R BT.709-6, item 3.2: luminance of the linear primaries, white point D65.
 _LUMINANCE_WEIGHTS = (0.2126, 0.7152, 0.0722)
 
 # IEC 61966-2-1:1999, section 5.2.
@@ -39,8 +40,8 @@ def luminance(linear: Float[Array, "*batch h w 3"]) -> Float[Array, "*batch h w"
 
 def srgb_encode(linear: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Returns display-encoded sRGB of linear light (IEC 61966-2-1)."""
-    # The power is taken of a safe base: its slope at zero would be infinite, and
-    # `where` multiplies that by zero in the backward pass.
+    # The base of the power is kept away from zero. There its slope is infinite, and
+    # `where` would multiply it by zero in the backward pass, which gives NaN.
     safe = jnp.maximum(linear, _SRGB_LINEAR_KNEE)
     power = (1 + _SRGB_OFFSET) * safe ** (1 / _SRGB_EXPONENT) - _SRGB_OFFSET
     return jnp.where(linear <= _SRGB_LINEAR_KNEE, _SRGB_SLOPE * linear, power)
@@ -56,8 +57,8 @@ def srgb_decode(encoded: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 def mu_law(linear: Float[Array, "*shape"], *, mu: float = MU) -> Float[Array, "*shape"]:
     """Returns the mu-law code of linear radiance; [0, 1] maps onto [0, 1].
 
-    log(1 + mu x) / log(1 + mu), Khan et al. (2019) section II-D. Defined for
-    x > -1 / mu.
+    The code is log(1 + mu x) / log(1 + mu), Khan et al. (2019) section II-D. It is
+    defined for x > -1 / mu.
     """
     return jnp.log1p(mu * linear) / math.log1p(mu)
 
@@ -85,7 +86,7 @@ def pq_light(
 ) -> Float[Array | np.ndarray, "*shape"]:
     """Returns the light in cd/m^2 of a PQ code in [0, 1], the inverse of `pq_code`.
 
-    Codes below that of no light, 7e-7, are none.
+    The code of no light is 7e-7; smaller codes give no light either.
     """
     power = code ** (1 / _PQ_M2)
     relative = (power - _PQ_C1) / (_PQ_C2 - _PQ_C3 * power)
@@ -105,7 +106,11 @@ def peak_code(
 def peak_radiance(
     code: Float[Array, "*shape"], *, peak: float
 ) -> Float[Array, "*shape"]:
-    """Returns the radiance in [0, `peak`] of a code, the inverse of `peak_code`."""
+    """Returns the radiance in [0, `peak`] of a mu-law code with mu = 5000.
+
+    It is the inverse of `peak_code` with its default `mu`, for radiance up to `peak`.
+    Codes are clipped to [0, 1], with the gradient of `clip_straight_through`.
+    """
     return peak * inverse_mu_law(clip_straight_through(code))
 
 
@@ -113,8 +118,8 @@ def peak_radiance(
 def clip_straight_through(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Returns `x` clipped to [0, 1], with the gradient of `x` itself.
 
-    A plain clip has no slope outside, so a pixel once predicted there would get no
-    gradient back towards its target.
+    The gradient of a plain clip is 0 outside [0, 1], so a pixel predicted there would
+    never return.
     """
     return jnp.clip(x, 0.0, 1.0)
 
@@ -129,8 +134,8 @@ def at_least_white(
 ) -> Float[Array, "*stages b h w 3"]:
     """Returns radiance of at least 1 in each channel that the photograph clips.
 
-    In scale `ldr_white` that is what clipping means, and so no highlight comes out
-    darker than its surround. The gradient is that of `stages`.
+    Radiance in scale `ldr_white` is at least 1 where the photograph clips. So no
+    highlight becomes darker than its surround. The gradient is that of `stages`.
     """
     floor = jnp.broadcast_to(jnp.where(encoded >= 1, 1.0, 0.0), stages.shape)
     return stages + jax.lax.stop_gradient(jnp.maximum(floor - stages, 0.0))

@@ -1,10 +1,10 @@
 """Classical inverse tone mapping: operators that expand a photograph without learning.
 
-Each takes linear luminance in [0, 1] of one photograph, of which 1.0 is its white, and
-returns luminance in a unit of its own; `expand` applies it to the colours. They are the
-rows that a learned method is compared with (Khan et al. 2019, table I), written from
-their formulas on NumPy and SciPy; constants that the papers leave to the user are
-keyword arguments.
+An operator takes the linear luminance of one photograph, in [0, 1] where 1.0 is white,
+and returns luminance in a unit of its own; `expand` applies it to the colours. Learned
+methods are compared with these operators (Khan et al. 2019, table I). They were written
+from the formulas of the papers; constants that a paper leaves to the user are keyword
+arguments.
 """
 
 import dataclasses
@@ -23,11 +23,11 @@ __all__ = ["OPERATORS", "SCALE", "Operator", "expand"]
 Luminance = Float[np.ndarray, "h w"]
 
 SCALE = "display"
-"""The unit of the results: each operator's own, without relation to the photograph."""
+"""Name of the scale of the results: a unit that the photograph does not set."""
 
 _TINY = 1e-6
 _CODE = 1 / 255
-# One program per size of image, whatever else is filtered.
+# Compiled once for each size of image and each width of the filter.
 _filter = jax.jit(
     bilateral.joint_bilateral, static_argnames=("sigma_space", "sigma_range", "span")
 )
@@ -38,9 +38,10 @@ class Operator:
     """A classical operator.
 
     Attributes:
-      name: as in `OPERATORS`.
-      reference: who published it.
-      fn: maps luminance and the photograph's largest linear channel to luminance.
+      name: key of the operator in `OPERATORS`.
+      reference: authors and year.
+      fn: function from the luminance and the largest linear channel of each pixel to
+        the expanded luminance.
     """
 
     name: str
@@ -54,8 +55,8 @@ def expand(
     """Returns radiance, in the operator's own unit, of a display-encoded photograph.
 
     Args:
-      encoded: the photograph, sRGB in [0, 1].
-      operator: of `OPERATORS`.
+      encoded: photograph, display-encoded sRGB in [0, 1].
+      operator: one of `OPERATORS`.
     """
     linear = np.asarray(color.srgb_decode(jnp.asarray(encoded)), float)
     luminance = np.asarray(color.luminance(jnp.asarray(linear, jnp.float32)), float)
@@ -65,7 +66,10 @@ def expand(
 
 
 def akyuz(luminance: Luminance, _: Luminance, *, gamma: float = 1.0) -> Luminance:
-    """Akyüz et al. (2007): the range, stretched; `gamma` 1 for a good exposure."""
+    """Returns the luminance stretched to [0, 1] (Akyüz et al. 2007).
+
+    The default `gamma` of 1 is for a well exposed photograph.
+    """
     low, high = luminance.min(), luminance.max()
     return ((luminance - low) / max(high - low, _TINY)) ** gamma
 
@@ -78,14 +82,20 @@ def landis(
     power: float = 2.0,
     peak: float = 10.0,
 ) -> Luminance:
-    """Landis (2002): from a threshold on, a blend towards `peak` times white."""
+    """Returns the luminance blended towards `peak` times white (Landis 2002).
+
+    The blend begins at `threshold`.
+    """
     span = max(luminance.max() - threshold, _TINY)
     weight = np.clip((luminance - threshold) / span, 0, 1) ** power
     return luminance * (1 - weight) + peak * weight
 
 
 def kuo(luminance: Luminance, _: Luminance, *, slope: float = 30.0) -> Luminance:
-    """Kuo et al. (2012): the inverse of Schlick's curve; white is mapped to 1."""
+    """Returns the luminance by the inverse of Schlick's curve (Kuo et al. 2012).
+
+    White is mapped to 1.
+    """
     return luminance / (slope * (1 - luminance) + luminance)
 
 
@@ -97,14 +107,16 @@ def kovaleski(
     brightest: float = 1200.0,
     sigma_space: float = 150.0,
 ) -> Luminance:
-    """Kovaleski and Oliveira (2014): clipped areas, spread up to edges.
+    """Returns the luminance boosted in clipped areas (Kovaleski and Oliveira 2014).
+
+    A bilateral filter spreads the boost as far as the next edge.
 
     Args:
-      luminance: of the photograph.
-      largest: channel of each pixel, which says whether it is clipped.
-      darkest: cd/m^2 of the display.
-      brightest: cd/m^2 of the display.
-      sigma_space: of the bilateral filter, in pixels.
+      luminance: luminance of the photograph.
+      largest: largest linear channel of each pixel; it says which pixels clip.
+      darkest: cd/m^2 of the display's black.
+      brightest: cd/m^2 of the display's white.
+      sigma_space: width of the bilateral filter, in pixels.
     """
     clipped = (largest > _linear(254 * _CODE)).astype(float)
     near = _bilateral(
@@ -125,13 +137,15 @@ def rempel(
     brightest: float = 1200.0,
     sigma: float = 30.0,
 ) -> Luminance:
-    """Rempel et al. (2007): bright areas glow, up to the next edge.
+    """Returns the luminance with a glow around clipped areas (Rempel et al. 2007).
+
+    The glow ends at the next edge.
 
     Args:
-      luminance: of the photograph.
-      darkest: cd/m^2 of the display.
-      brightest: cd/m^2 of the display.
-      sigma: of the glow, in pixels.
+      luminance: luminance of the photograph.
+      darkest: cd/m^2 of the display's black.
+      brightest: cd/m^2 of the display's white.
+      sigma: standard deviation of the glow, in pixels.
     """
     clipped = luminance > _linear(250 * _CODE)
     glow = scipy.ndimage.gaussian_filter(clipped.astype(float), sigma, truncate=3)
@@ -154,13 +168,16 @@ def banterle(
     splits: int = 10,
     sigma: float = 16.0,
 ) -> Luminance:
-    """Banterle et al. (2006): the inverse of Reinhard's curve where lights are dense.
+    """Returns the luminance expanded where lights are dense (Banterle et al. 2006).
+
+    It blends the luminance with its expansion by the inverse of Reinhard's curve.
 
     Args:
-      luminance: of the photograph.
-      peak: L'max and Lwhite of the curve.
-      splits: of the median cut, 2^splits lights.
-      sigma: of the density of lights and of its edge-aware transfer, in pixels.
+      luminance: luminance of the photograph.
+      peak: both L'max and Lwhite of the curve.
+      splits: number of splits of the median cut, which places 2^splits lights.
+      sigma: width of the Gaussian and of the bilateral filter that turn the lights
+        into a density, in pixels.
     """
     offset = luminance - 1
     root = np.sqrt(offset**2 + 4 * luminance / peak**2)
@@ -173,10 +190,10 @@ def banterle(
 
 
 def masia(luminance: Luminance, _: Luminance) -> Luminance:
-    """Masia et al. (2017): a gamma that follows from statistics of the image.
+    """Returns the luminance after a gamma from image statistics (Masia et al. 2017).
 
-    Of the large scale; the detail stays. A gamma below 1, which would compress, counts
-    as 1.
+    The gamma expands the large scale and keeps the detail. A gamma below 1 would
+    compress, so it counts as 1.
     """
     logs = np.log(luminance + _TINY)
     low, high = np.percentile(logs, (1, 99))
@@ -192,12 +209,12 @@ def masia(luminance: Luminance, _: Luminance) -> Luminance:
 def huo(
     luminance: Luminance, _: Luminance, *, power: float = 0.86, peak: float = 3000.0
 ) -> Luminance:
-    """Huo et al. (2014): the response of the retina to its surroundings, inverted.
+    """Returns the luminance by the retina's inverse response (Huo et al. 2014).
 
     Args:
-      luminance: of the photograph.
+      luminance: luminance of the photograph.
       power: n of the Naka-Rushton curve.
-      peak: cd/m^2 of the display.
+      peak: cd/m^2 of the display's white.
     """
     smooth = _bilateral(luminance, luminance, sigma_space=16.0, sigma_range=0.3)
     smooth = _bilateral(smooth, smooth, sigma_space=10.0, sigma_range=0.1)
@@ -240,7 +257,7 @@ def _bilateral(
 
 
 def _median_cut(energy: Luminance, splits: int) -> Luminance:
-    """Returns the lights of an image: equal shares of its energy, at their centers.
+    """Returns an image of lights, each at the centre of an equal share of the energy.
 
     Debevec (2005), "A Median Cut Algorithm for Light Probe Sampling".
     """
@@ -263,7 +280,7 @@ def _median_cut(energy: Luminance, splits: int) -> Luminance:
 def _halves(
     energy: Luminance, region: tuple[slice, slice]
 ) -> list[tuple[slice, slice]]:
-    """Returns two parts of equal energy, cut across the longer side."""
+    """Returns the two parts of equal energy of a region, cut across its longer side."""
     sizes = [side.stop - side.start for side in region]
     axis = int(np.argmax(sizes))
     if sizes[axis] < 2:

@@ -1,4 +1,4 @@
-"""What baseline JPEG loses of a picture, on the device; `encoded` images in [0, 1]."""
+"""Simulates the loss of baseline JPEG on the device; `encoded` images in [0, 1]."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -40,10 +40,11 @@ _CHROMA_STEPS[:4, :4] = [
 def degrade(
     encoded: Float[Array, "h w 3"], quality: Float[Array, ""] | float
 ) -> Float[Array, "h w 3"]:
-    """Returns what a baseline JPEG of that quality keeps, 4:2:0 chroma.
+    """Returns the image after baseline JPEG compression with 4:2:0 chroma.
 
-    The lossy steps of ITU-T T.81 without entropy coding, with libjpeg's scaling of
-    the example tables by `quality` in [1, 100]. Chroma is repeated, not smoothed.
+    The function does the lossy steps of ITU-T T.81, without entropy coding. Libjpeg's
+    rule scales the example tables by `quality` in [1, 100]. Chroma is repeated, not
+    smoothed, to full size.
     """
     height, width = encoded.shape[:2]
     padding = ((0, -height % 16), (0, -width % 16), (0, 0))
@@ -62,7 +63,7 @@ def degrade(
 
 
 def _code_blocks(plane, steps, scale):
-    """Quantises the 8 x 8 cosine coefficients of a plane centred on zero."""
+    """Returns a plane centred on zero whose 8 x 8 cosine coefficients are quantised."""
     frequency, position = np.mgrid[:8, :8].astype(np.float32)
     basis = np.cos((2 * position + 1) * frequency * np.pi / 16) / 2
     basis[0] /= np.sqrt(2)

@@ -1,9 +1,9 @@
-"""Scales of radiance: from one to another, and back to that of the photograph.
+"""Converts between scales of radiance, and aligns estimates to their photograph.
 
 `hdr` and estimates are linear BT.709 radiance >= 0; `encoded` is display-encoded in
-[0, 1]. In `ldr_white` 1.0 is the radiance that just clips the photograph; in
-`mean_half` the mean of an image is 0.5 (Oh et al. 2021, section 3.1); in `max_one` its
-maximum is 1 (the data of FHDR's official code). A factor is dimensionless.
+[0, 1]. In `ldr_white` 1.0 is the radiance that just clips the photograph. In
+`mean_half` the mean of an image is 0.5 (Oh et al. 2021, section 3.1). In `max_one` its
+maximum is 1 (the data of FHDR's official code). Factors are dimensionless.
 """
 
 from collections.abc import Iterator
@@ -26,20 +26,23 @@ __all__ = [
 ]
 
 LDR_WHITE = "ldr_white"
-"""The scale of all results."""
+"""Scale of all results of reconstruction."""
 
 SCALES = (LDR_WHITE, "mean_half", "max_one")
 
-# Pixels that `align` handles at once: it bounds the memory, and one compiled function
-# serves images of all sizes.
+# `align` handles this number of pixels at once. So its memory is bounded, and one
+# compiled function serves images of all sizes.
 _BLOCK = 2**20
 
 
 def factor(hdr: Float[Array, "b h w 3"], scale: str) -> Float[Array, " b"]:
-    """Returns what each image, in `ldr_white`, is multiplied by to be in `scale`.
+    """Returns the factor of each image from `ldr_white` to `scale`.
 
-    The images must be whole: a patch has another mean and another maximum. The factor
-    of a black image is 1.
+    The factor of a black image is 1.
+
+    Args:
+      hdr: whole images, because a patch has another mean and another maximum.
+      scale: one of `SCALES`.
 
     Raises:
       UserError: `scale` is not one of `SCALES`.
@@ -53,7 +56,7 @@ def factor(hdr: Float[Array, "b h w 3"], scale: str) -> Float[Array, " b"]:
         measured = hdr.max(axis=pixels)
     else:
         raise UserError(f"scale is {scale!r}; expected one of {list(SCALES)}")
-    # Below the least normal number a reciprocal may overflow.
+    # The reciprocal of a number below the smallest normal one may overflow.
     dark = measured < jnp.finfo(hdr.dtype).tiny
     return 1 / jnp.where(dark, 1.0, measured)
 
@@ -63,16 +66,16 @@ def align(
 ) -> float:
     """Returns the factor that brings `estimate`, of unknown scale, to `ldr_white`.
 
-    It is the median, over the unclipped pixels of the photograph `encoded`, of the
-    ratio of the photograph's linearised luminance to that of the estimate. Luminance,
-    so that one factor keeps the estimate's colours, and noise or an error in a dark
-    channel weighs as little as one sees of it. The median, because the camera's
-    response is not known to be sRGB and errors of an estimate grow towards black and
-    white: up to half of the pixels may be wrong by any amount.
+    It is the median of the ratio of the photograph's linearised luminance to that of
+    the estimate, over the unclipped pixels of the photograph `encoded`. Luminance is
+    used so that one factor keeps the estimate's colours, and so that noise and errors
+    in dark channels, which one hardly sees, weigh little. The median is used because up
+    to half of the pixels may be wrong by any amount: the camera's response may not be
+    sRGB, and errors of an estimate grow towards black and white.
 
-    Only pixels with positive and finite luminance in both images count. Where none is
-    unclipped, the clipped ones are taken, which sets the estimate near white; where
-    none counts at all (a black image) the factor is 1.
+    Only pixels with positive and finite luminance in both images count. If all of them
+    are clipped, the clipped ones are used, which sets the estimate near white. If no
+    pixel counts (a black image), the factor is 1.
 
     Raises:
       UserError: the images differ in size.
@@ -80,7 +83,8 @@ def align(
     if estimate.shape != encoded.shape or estimate.shape[-1:] != (3,):
         raise UserError(
             f"the estimate has shape {estimate.shape}, the photograph {encoded.shape}; "
-            "both must be one (height, width, 3): pass the photograph it was made of"
+            "expected one (height, width, 3) for both; pass the photograph that the "
+            "estimate was made from"
         )
     for clipped_too in (False, True):
         ratios = [
@@ -99,12 +103,15 @@ def alignment_factors(
     *,
     scale: str,
 ) -> Float[np.ndarray, " stages"]:
-    """Returns what brings each stage, each on its own, from `scale` to `ldr_white`.
+    """Returns the factor of each stage from `scale` to `ldr_white`.
+
+    The factors are 1 in scale `ldr_white`; otherwise each stage is aligned to the
+    photograph by `align`.
 
     Args:
-      stages: estimates of a whole image in a model's own unit.
-      encoded: the photograph.
-      scale: the model's own, one of `SCALES`; only `ldr_white` is absolute.
+      stages: estimates of a whole image, in the model's own scale.
+      encoded: photograph.
+      scale: scale of the model, one of `SCALES`.
     """
     if scale == LDR_WHITE:
         return np.ones(len(stages), np.float32)
@@ -112,7 +119,7 @@ def alignment_factors(
 
 
 def alignment_note(scale: str) -> str:
-    """Returns how estimates of a model's own scale are aligned; "" if they are not."""
+    """Returns a description of how estimates in `scale` are aligned, or ""."""
     if scale == LDR_WHITE:
         return ""
     return (
@@ -122,7 +129,7 @@ def alignment_note(scale: str) -> str:
 
 
 def _blocks(image: Float[np.ndarray, "h w 3"]) -> Iterator[Float[np.ndarray, "1 n 3"]]:
-    """Yields an image's pixels in parts of one size, the last filled up with black."""
+    """Yields the pixels in blocks of one size, the last padded with black."""
     pixels = image.reshape(1, -1, 3)
     for start in range(0, pixels.shape[1], _BLOCK):
         block = pixels[:, start : start + _BLOCK]

@@ -1,8 +1,9 @@
 """The S-curve of Oh et al. (2021), Eq. 2-6: Reinhard's tone mapping and its inverse.
 
-`encoded` is in [0, 1]; `hdr` is radiance >= 0 in the unit of the curve's `maximum`,
-to which 1.0 expands. Maxima and whites are positive and not checked. White sets the
-bend: 1 is a straight line, above it the curve is steepest at the bright end.
+`encoded` is in [0, 1], and 1.0 expands to the curve's `maximum`. `hdr` is radiance >= 0
+in the unit of `maximum`. Maxima and whites must be positive, which is not checked.
+White sets the bend: at 1 the curve is a straight line, above 1 it is steepest at the
+bright end.
 """
 
 from typing import NamedTuple
@@ -14,7 +15,7 @@ __all__ = ["Curve", "compress", "expand"]
 
 
 class Curve(NamedTuple):
-    """One S-curve an image: a common maximum, and a white of each channel.
+    """One S-curve per image: one maximum, and a white per channel.
 
     Attributes:
       maximum: L'max, the radiance of encoded 1.0, > 0.
@@ -30,9 +31,9 @@ def expand(
 ) -> Float[Array, "*batch h w 3"]:
     """Returns the radiance of encoded values in [0, 1] (Oh et al. 2021, Eq. 6).
 
-    Eq. 5 subtracts nearly equal numbers: in float32 it keeps no digit at a white of
-    2000. Here its numerator is made rational, and white multiplied in: the root is
-    then at least min(white, sqrt(2)), so no gradient is infinite. The slope is
+    Eq. 5 subtracts nearly equal numbers, and in float32 no digit is left at a white of
+    2000. So its numerator is rationalised here and multiplied by white. The root is
+    then at least min(white, sqrt(2)), and no gradient is infinite. The slope is
     maximum / white at 0 and maximum (1 + white) / 2 at 1.
     """
     maximum, white = _over_pixels(curve)
@@ -46,8 +47,8 @@ def compress(
     """Returns the encoded values of radiance, the inverse of `expand`.
 
     Reinhard et al. (2002), "Photographic Tone Reproduction for Digital Images", Eq. 4,
-    with the key that takes the maximum to 1 (Oh et al. 2021, Eq. 4). Radiance above the
-    maximum comes out above 1.
+    with the key that maps the maximum to 1 (Oh et al. 2021, Eq. 4). Radiance above the
+    maximum is mapped above 1.
     """
     maximum, white = _over_pixels(curve)
     share = hdr / maximum

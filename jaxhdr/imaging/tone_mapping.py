@@ -1,8 +1,9 @@
-"""HDR images to display: four published tone-mapping operators.
+"""Four published tone-mapping operators, which prepare HDR images for a display.
 
-Each takes linear BT.709 radiance in any unit, scales by statistics of the image itself,
-and returns linear display values in [0, 1]; the ratios of R, G and B stay, but for the
-clip at 1. A factor on the radiance changes nothing.
+An operator takes linear BT.709 radiance in any unit and returns linear display values
+in [0, 1]. It scales the radiance by statistics of the image, so a factor on the
+radiance changes nothing. The ratios of R, G and B are kept, except where values clip at
+1.
 """
 
 import math
@@ -15,18 +16,20 @@ from jaxhdr.imaging.bilateral import joint_bilateral
 
 __all__ = ["OPERATORS", "drago", "durand", "reinhard", "schlick"]
 
-_TINY = 1e-6  # of the mean luminance: below, there is black
+_TINY = 1e-6  # share of the mean luminance below which pixels count as black
 
 
 def reinhard(
     radiance: Float[Array, "h w 3"], *, key: float = 0.18
 ) -> Float[Array, "h w 3"]:
-    """Reinhard et al. (2002), "Photographic Tone Reproduction": equation 4.
+    """Returns display values by Reinhard et al. (2002), equation 4.
+
+    The paper is "Photographic Tone Reproduction for Digital Images". The brightest
+    pixel becomes white.
 
     Args:
-      radiance: of the scene.
-      key: display value of the geometric mean, before highlights are compressed; the
-        brightest pixel becomes white.
+      radiance: radiance of the scene.
+      key: display value of the geometric mean, before highlights are compressed.
     """
     luminance = _luminance(radiance)
     scaled = key * luminance / _geometric_mean(luminance)
@@ -39,11 +42,15 @@ def reinhard(
 def drago(
     radiance: Float[Array, "h w 3"], *, bias: float = 0.85
 ) -> Float[Array, "h w 3"]:
-    """Drago et al. (2003), "Adaptive Logarithmic Mapping": equation 4.
+    """Returns display values by Drago et al. (2003), equation 4.
+
+    The paper is "Adaptive Logarithmic Mapping For Displaying High Contrast Scenes". The
+    eye is assumed to adapt to the geometric mean of the radiance.
 
     Args:
-      radiance: of the scene, which its geometric mean brings to the eye's adaptation.
-      bias: how the base of the logarithm moves from 2 to 10 over the range.
+      radiance: radiance of the scene.
+      bias: shape of the change of the logarithm's base from 2 at black to 10 at the
+        brightest pixel, in (0, 1).
     """
     luminance = _luminance(radiance)
     adapted = luminance / _geometric_mean(luminance)
@@ -56,12 +63,15 @@ def drago(
 def schlick(
     radiance: Float[Array, "h w 3"], *, slope: float = 200.0
 ) -> Float[Array, "h w 3"]:
-    """Schlick (1994), "Quantization Techniques for High Dynamic Range Pictures".
+    """Returns display values by the rational curve of Schlick (1994).
+
+    The paper is "Quantization Techniques for Visualization of High Dynamic Range
+    Pictures".
 
     Args:
-      radiance: of the scene.
-      slope: p of the rational curve, its slope at black over that at white's end of a
-        straight line.
+      radiance: radiance of the scene.
+      slope: p of the curve: its slope at black, where that of a straight line from
+        black to white is 1.
     """
     luminance = _luminance(radiance)
     relative = luminance / jnp.max(luminance)
@@ -72,17 +82,18 @@ def schlick(
 def durand(
     radiance: Float[Array, "h w 3"], *, contrast: float = 5.0
 ) -> Float[Array, "h w 3"]:
-    """Durand and Dorsey (2002), "Fast Bilateral Filtering": a local operator.
+    """Returns display values by the local operator of Durand and Dorsey (2002).
 
-    The large scale of log luminance is compressed, the detail kept.
+    The paper is "Fast Bilateral Filtering for the Display of High-Dynamic-Range
+    Images". The large scale of log luminance is compressed, and the detail is kept.
 
     Args:
-      radiance: of the scene.
-      contrast: of the large scale on the display, as a ratio.
+      radiance: radiance of the scene.
+      contrast: contrast ratio of the large scale on the display.
     """
     luminance = _luminance(radiance)
     logs = jnp.log10(luminance)
-    # Section 5: 2 % of the image and 0.4; 16 decades are more than any photograph has.
+    # Section 5 has 2 % of the image and 0.4. No photograph spans 16 decades.
     space = 0.02 * max(logs.shape)
     base = joint_bilateral(logs, logs, sigma_space=space, sigma_range=0.4, span=16.0)
     span = jnp.max(base) - jnp.min(base)
@@ -97,7 +108,7 @@ OPERATORS = {
 
 
 def _luminance(radiance: Float[Array, "h w 3"]) -> Float[Array, "h w"]:
-    """Returns luminance over its mean, nowhere quite zero."""
+    """Returns luminance divided by its mean, at least `_TINY`."""
     luminance = color.luminance(jnp.maximum(radiance, 0))
     mean = jnp.mean(luminance)
     return jnp.maximum(luminance / jnp.where(mean > 0, mean, 1), _TINY)

@@ -10,7 +10,6 @@ from jaxhdr.errors import UserError
 from jaxhdr.imaging import color, regions
 
 OPTIONS = list(itertools.product(regions.TIES, regions.CLOSED))
-EDGES = {"histogram": regions.histogram_edges, "sorted": regions.sorted_edges}
 RNG = np.random.default_rng(3)
 SHAPE = (12, 10, 3)
 IMAGES = {
@@ -35,8 +34,8 @@ def encoded_of(codes):
     return jnp.asarray(codes / 255, jnp.float32)
 
 
-def index_of(values, make=regions.histogram_edges, **options):
-    return regions.region_index(values, make(values, **options))
+def index_of(values, **options):
+    return regions.region_index(values, regions.histogram_edges(values, **options))
 
 
 def region_by_definition(share: Fraction, count: int, closed: str) -> int:
@@ -66,13 +65,12 @@ def reference_index(codes, num_regions=5, ties="brighter", closed="upper"):
     return index
 
 
-@pytest.mark.parametrize("make", EDGES.values(), ids=EDGES)
 @pytest.mark.parametrize("name", CODES)
-def test_regions_are_those_of_the_definition_in_exact_fractions(name, make):
+def test_regions_are_those_of_the_definition_in_exact_fractions(name):
     codes = CODES[name]
     for ties, closed in OPTIONS:
         options = {"num_regions": 5, "ties": ties, "closed": closed}
-        index = index_of(encoded_of(codes), make, **options)
+        index = index_of(encoded_of(codes), **options)
         np.testing.assert_array_equal(index, reference_index(codes, **options))
 
 
@@ -106,8 +104,7 @@ def test_maps_sum_to_the_image_and_hold_equal_shares_up_to_the_largest_tie(
     ("ties", "region"), [("brighter", 0), ("darker", 4), ("middle", 2)]
 )
 def test_ties_say_where_a_constant_image_goes(ties, region):
-    for make in EDGES.values():
-        assert (index_of(jnp.full(SHAPE, 0.5), make, ties=ties) == region).all()
+    assert (index_of(jnp.full(SHAPE, 0.5), ties=ties) == region).all()
 
 
 def test_clipped_pixels_are_in_the_brightest_region_whatever_their_number():
@@ -164,8 +161,8 @@ def test_masks_differ_only_where_quantisation_merges_codes():
         assert np.unique(once[dark == code]).size > 1
 
 
-@pytest.mark.parametrize("make", EDGES.values(), ids=EDGES)
-def test_jit_vmap_and_a_batch_equal_image_by_image(make):
+def test_jit_vmap_and_a_batch_equal_image_by_image():
+    make = regions.histogram_edges
     batch = encoded_of(RNG.integers(0, 256, (2, 2, *SHAPE)))
     edges = make(batch, num_regions=4)
     maps = regions.region_maps(batch, edges)
@@ -197,32 +194,13 @@ def test_values_between_codes_count_by_the_nearest():
     np.testing.assert_array_equal(index_of(noisy), index_of(encoded_of(codes)))
 
 
-def test_only_the_sorting_one_sorts():
+def test_edges_are_found_without_sorting():
     image = jnp.zeros((4, 4, 3))
     assert " sort[" not in str(jax.make_jaxpr(regions.histogram_edges)(image))
-    assert " sort[" in str(jax.make_jaxpr(regions.sorted_edges)(image))
 
 
-@pytest.mark.parametrize(("ties", "closed"), OPTIONS)
-def test_sorted_regions_of_radiance_are_invariant_under_rising_maps(ties, closed):
-    radiance = jnp.asarray(RNG.choice([0.0, 0.5, *range(1, 40)], SHAPE))
-    options = {"ties": ties, "closed": closed}
-    expected = index_of(radiance, regions.sorted_edges, **options)
-    for rising in (jnp.exp, jnp.log1p, lambda v: v - 20, lambda v: 1e30 * v):
-        index = index_of(rising(radiance), regions.sorted_edges, **options)
-        np.testing.assert_array_equal(index, expected)
-
-
-def test_distinct_radiances_fill_their_regions_to_the_pixel():
-    radiance = jnp.asarray(RNG.permutation(np.geomspace(1e-6, 1e6, 1001)), jnp.float32)
-    index = index_of(radiance.reshape(7, 143, 1), regions.sorted_edges, num_regions=7)
-    assert np.bincount(np.asarray(index).ravel()).tolist() == [143] * 7
-    order = np.argsort(-radiance)
-    assert (np.diff(np.asarray(index).reshape(-1)[order]) >= 0).all()
-
-
-@pytest.mark.parametrize("make", EDGES.values(), ids=EDGES)
-def test_maps_pass_the_gradient_to_the_values_and_edges_carry_none(make):
+def test_maps_pass_the_gradient_to_the_values_and_edges_carry_none():
+    make = regions.histogram_edges
     encoded = encoded_of(RANDOM)
     edge_gradient = jax.grad(lambda v: make(v).sum())(encoded)
     assert (edge_gradient == 0).all()
@@ -233,11 +211,10 @@ def test_maps_pass_the_gradient_to_the_values_and_edges_carry_none(make):
     np.testing.assert_allclose(jax.jit(jax.grad(energy))(encoded), 2 * encoded)
 
 
-@pytest.mark.parametrize("make", EDGES.values(), ids=EDGES)
 @pytest.mark.parametrize(
     "wrong", [{"ties": "brightest"}, {"closed": "both"}, {"num_regions": 0}]
 )
-def test_a_wrong_option_is_named(make, wrong):
+def test_a_wrong_option_is_named(wrong):
     (name, value), *_ = wrong.items()
     with pytest.raises(UserError, match=f"{name} is {value!r}; expected"):
-        make(jnp.zeros((2, 2, 3)), **wrong)
+        regions.histogram_edges(jnp.zeros((2, 2, 3)), **wrong)
