@@ -1,6 +1,6 @@
-"""What the subcommands of `jaxhdr` have in common. Imports no library at once.
+"""Options and parsing that the subcommands of `jaxhdr` share.
 
-Mistakes are reported in one line; models and exposures are named alike everywhere.
+Libraries are imported only when they are used, so that `--help` is fast.
 """
 
 import argparse
@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, args=None, namespace=None
     ):
-        """Parses arguments; `--data_dir` is accepted for `--data-dir`."""
+        """Returns the parsed arguments; `--data_dir` is accepted for `--data-dir`."""
         # Earlier versions spelled some flags with underscores.
         given = sys.argv[1:] if args is None else args
         end = given.index("--") if "--" in given else len(given)
@@ -29,13 +29,13 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(spelled, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Raises the mistake as one of the user's."""
+        """Raises a `UserError` with the message."""
         raise UserError(f"{message}; see {self.prog} --help")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Adds `--model`, `--tile`, `--precision` and `--response`."""
-    names = ", ".join(options.shipped_names()) or "there is none"
+    names = ", ".join(options.shipped_names()) or "none"
     parser.add_argument(
         "--model",
         default="fhdr",
@@ -46,27 +46,28 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "--tile",
         type=_tile,
         metavar="PIXELS",
-        help="largest side of a tile, bounds memory; 0: the whole image at once",
+        help="largest side of a tile, which bounds memory; 0 computes the whole image "
+        "at once",
     )
     parser.add_argument(
         "--precision",
         choices=options.PRECISIONS,
         default=options.PRECISIONS[0],
-        help="what the model computes in (default: auto, which is bfloat16 on a CPU "
-        "that multiplies it, where oneDNN is used, else float32)",
+        help="number format in which the model computes (default: auto, which is "
+        "bfloat16 on CPUs with bfloat16 instructions and oneDNN, else float32)",
     )
     parser.add_argument(
         "--response",
         choices=options.RESPONSES,
         default=options.RESPONSES[0],
-        help="how the camera encoded radiance: as the model estimates, or known to be "
-        "as sRGB, such as a rendered image (default: estimated)",
+        help="camera response: estimated by the model, or srgb if you know that the "
+        "image is sRGB-encoded, for example a render (default: estimated)",
     )
 
 
 def open_reconstructor(chosen: argparse.Namespace) -> Any:
-    """Returns the `Reconstructor` that the choices of `add_model` ask for."""
-    from jaxhdr import inference  # and JAX, which only work is worth waiting for
+    """Returns the `Reconstructor` for the chosen options of `add_model`."""
+    from jaxhdr import inference  # imports JAX, which is slow
 
     tile = "auto" if chosen.tile is None else chosen.tile or None
     return inference.Reconstructor(
@@ -79,10 +80,10 @@ def open_reconstructor(chosen: argparse.Namespace) -> Any:
 
 
 def stops(text: str) -> float:
-    """Returns an exposure of `--stops`.
+    """Returns the exposure in stops of a word after `--stops`.
 
     Raises:
-      ArgumentTypeError: the text is no number, or too large a one.
+      ArgumentTypeError: the text is not a number in [-64, 64].
     """
     try:
         value = float(text)
@@ -98,7 +99,7 @@ def stops(text: str) -> float:
 
 def text_of(path: str | pathlib.Path) -> str:
     """Returns the last part of a path as text."""
-    # A name may hold bytes that are none.
+    # A file name may hold bytes that are not text.
     return pathlib.Path(path).name.encode(errors="replace").decode()
 
 

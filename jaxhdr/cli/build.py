@@ -65,8 +65,8 @@ def _parser(builders: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         "--manual-dir",
         metavar="FOLDER",
-        help="folder of the source files; for several data sets, a folder that has a "
-        "subfolder for each data set, named after it",
+        help="folder of the source files; for several data sets, a folder with one "
+        "subfolder per data set, named after it",
     )
     parser.add_argument(
         "--data-dir",
@@ -77,26 +77,25 @@ def _parser(builders: Any) -> argparse.ArgumentParser:
         "--processes",
         type=int,
         metavar="N",
-        help="number of processes that build at once (default: one per core)",
+        help="number of parallel processes (default: one per core)",
     )
     parser.add_argument(
         "--broken",
         choices=builders.BROKEN,
         default=builders.BROKEN[0],
-        help="what to do with broken source files, which are named in both cases "
-        "(default: refuse)",
+        help="what to do with broken source files (default: refuse); both list them",
     )
     parser.add_argument(
         "--beam-runner",
         metavar="RUNNER",
-        help="build on this Apache Beam runner, for example DirectRunner or "
-        "FlinkRunner, whose machines all see both folders (pip install "
-        "'jaxhdr[beam]')",
+        help="Apache Beam runner, for example DirectRunner or FlinkRunner, to build "
+        "on; all of its machines must see both folders (pip install 'jaxhdr[beam]')",
     )
     parser.add_argument(
         "--beam-options",
         default="",
         metavar="OPTIONS",
-        help="options of the runner, separated by commas: direct_num_workers=2",
+        help="options of the runner, separated by commas, for example "
+        "direct_num_workers=2",
     )
     return parser

@@ -1,4 +1,4 @@
-"""`jaxhdr compare`: how far an HDR image is from another one."""
+"""`jaxhdr compare`: scores an HDR image against another one."""
 
 import argparse
 import json
@@ -60,40 +60,45 @@ def run(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog=f"jaxhdr {NAME}",
-        description="Scores an HDR image against the truth. Negative, infinite and NaN "
-        "radiance is refused.",
+        description="Scores an HDR image against the truth. Negative radiance counts "
+        "as 0; infinite and NaN radiance is refused.",
         allow_abbrev=False,
     )
-    parser.add_argument("test", metavar="ESTIMATE", help="an HDR image")
-    parser.add_argument("reference", metavar="TRUTH", help="an HDR image of its size")
+    parser.add_argument("test", metavar="ESTIMATE", help="HDR image to score")
+    parser.add_argument("reference", metavar="TRUTH", help="HDR image of the same size")
     parser.add_argument(
         "--photograph",
         metavar="PHOTO",
-        help="what the estimate was made of, for scores of clipped pixels",
+        help="photograph that the estimate was made from; scores of clipped pixels "
+        "need it",
     )
     parser.add_argument(
         "--alignment",
         choices=ALIGNMENTS,
         default=ALIGNMENTS[0],
-        help="of the estimate to the truth (default: none)",
+        help="how the scale of the estimate is fitted to the truth (default: none)",
     )
     parser.add_argument(
         "--response-correction",
         action="store_true",
-        help="bring the estimate nearest to the truth by a smooth curve before (Hanji "
-        "et al. 2022)",
+        help="first fit the estimate to the truth by a smooth curve (Hanji et al. "
+        "2022)",
     )
     parser.add_argument(
         "--metrics",
         nargs="+",
         metavar="NAME",
-        help="which scores (default: all, but cvvdp_jod)",
+        help="scores to compute (default: all but cvvdp_jod)",
     )
     for name, default, meaning in (
-        ("white", WHITE_NITS, "cd/m^2 of radiance 1.0"),
-        ("peak", PEAK_NITS, "cd/m^2 of the brightest pixel the display shows"),
-        ("black", BLACK_NITS, "cd/m^2 of the darkest"),
-        ("pixels-per-degree", PIXELS_PER_DEGREE, "of the viewer's visual angle"),
+        ("white", WHITE_NITS, "cd/m^2 that the display shows for radiance 1.0"),
+        ("peak", PEAK_NITS, "cd/m^2 of the brightest pixel of the display"),
+        ("black", BLACK_NITS, "cd/m^2 of the darkest pixel of the display"),
+        (
+            "pixels-per-degree",
+            PIXELS_PER_DEGREE,
+            "pixels of the display in one degree of visual angle",
+        ),
     ):
         parser.add_argument(
             f"--{name}",

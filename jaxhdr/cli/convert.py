@@ -1,4 +1,4 @@
-"""`jaxhdr convert-weights`: weight files from training runs and official ones."""
+"""`jaxhdr convert-weights`: writes weight files from runs and official weights."""
 
 import argparse
 import pathlib
@@ -24,7 +24,7 @@ def run(arguments: Sequence[str]) -> int:
     if pathlib.Path(options.source).is_dir():
         if options.iterations is not None:
             raise UserError(
-                "--iterations is for .pth files; a training run has its own"
+                "--iterations is for .pth files; leave it out for a training run"
             )
         pretrained.export_weights(options.source, options.output, half=options.half)
     else:
@@ -40,14 +40,16 @@ def run(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog=f"jaxhdr {NAME}",
-        description="Writes a weight file for --model, from a training run or from a "
+        description="Writes a weight file for --model from a training run, or from a "
         "state dict of FHDR's official PyTorch code.",
         allow_abbrev=False,
     )
-    parser.add_argument("source", help="training workdir, or .pth file")
+    parser.add_argument("source", help="training workdir or .pth file")
     parser.add_argument("-o", "--output", required=True, metavar="FILE.safetensors")
     parser.add_argument("--half", action="store_true", help="store float16")
     parser.add_argument(
-        "--iterations", type=int, help="of a .pth file's network (default: 4)"
+        "--iterations",
+        type=int,
+        help="iterations of a .pth file's network (default: 4)",
     )
     return parser

@@ -1,4 +1,4 @@
-"""`jaxhdr data`: what a prepared data set holds."""
+"""`jaxhdr data`: prints a summary of a prepared data set."""
 
 import argparse
 import dataclasses
@@ -24,7 +24,7 @@ def run(arguments: Sequence[str]) -> int:
     """Returns the exit status of the subcommand.
 
     Raises:
-      UserError: the command line is wrong, a package is missing, the set is not
+      UserError: the command line is wrong, a package is missing, the data set is not
         prepared, or the sheet cannot be written.
     """
     if arguments[:1] == ["build"]:
@@ -50,9 +50,9 @@ def run(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog=f"jaxhdr {NAME}",
-        description="Tells what a prepared data set holds: counts, sizes, dynamic "
-        "range, and on a contact sheet how it looks. `jaxhdr data build "
-        "NAME` prepares one.",
+        description="Prints counts, sizes and dynamic range of a prepared data set, "
+        "and writes a contact sheet of its images. `jaxhdr data build NAME` prepares "
+        "a data set.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -62,15 +62,17 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", metavar="SHEET.png", help="write a contact sheet"
     )
     parser.add_argument(
-        "--data-dir", metavar="FOLDER", help="where prepared data live (default: TFDS')"
+        "--data-dir",
+        metavar="FOLDER",
+        help="folder of prepared data (default: that of TFDS)",
     )
     parser.add_argument(
         "--num-images",
         type=int,
         metavar="N",
-        help="look at that many of each split (default: all)",
+        help="number of images to examine per split (default: all)",
     )
-    parser.add_argument("--json", action="store_true", help="numbers as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
 
@@ -83,11 +85,11 @@ def _table(name: str, summary: "Summary") -> str:
     for split in summary.splits:
         lines += ["", *_lines(split)]
     if summary.problems:
-        lines += ["", f"left out when it was built: {len(summary.problems)} sources"]
+        lines += ["", f"source files left out by the build: {len(summary.problems)}"]
         named = list(summary.problems.items())[:_MOST_NAMED]
         lines += [f"  {source}: {reason}" for source, reason in named]
         if len(summary.problems) > _MOST_NAMED:
-            lines.append("  ... (--json names all)")
+            lines.append("  ... (--json lists all)")
     return "\n".join(lines)
 
 
@@ -96,7 +98,7 @@ def _lines(split: "SplitSummary") -> list[str]:
         f"{low}" if low == high else f"{low} to {high}"
         for low, high in (split.heights, split.widths)
     )
-    part = f" in the {split.looked_at} images looked at"
+    part = f" in the {split.looked_at} images examined"
     part = part if split.looked_at < split.records else ""
     rows = [
         ("images", f"{split.records}, {split.bytes / 2**20:.1f} MiB"),

@@ -1,4 +1,4 @@
-"""`jaxhdr inspect`: one sheet that shows what a model saw and did."""
+"""`jaxhdr inspect`: draws a sheet of what a model saw and did."""
 
 import argparse
 import importlib.util
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
     output = plan_sheet(options.input, options.output, truth=options.truth)
     if options.stops is not None and len(options.stops) > _MOST_STOPS:
         raise UserError(
-            f"--stops names {len(options.stops)} exposures; a sheet has room for "
+            f"--stops has {len(options.stops)} exposures; expected at most "
             f"{_MOST_STOPS}"
         )
     if importlib.util.find_spec("matplotlib") is None:
@@ -39,7 +39,9 @@ def run(arguments: Sequence[str]) -> int:
     try:
         _inspect(options, output)
     except MemoryError:
-        raise UserError(f"not enough memory for {options.input}") from None
+        raise UserError(
+            f"not enough memory for {options.input}; use a smaller --tile or image"
+        ) from None
     if not options.quiet:
         sys.stderr.write(f"{options.input} -> {output}\n")
     return 0
@@ -53,18 +55,18 @@ def _parser() -> argparse.ArgumentParser:
         "estimates at several exposures, and what each changed.",
         allow_abbrev=False,
     )
-    parser.add_argument("input", metavar="PHOTO", help="a photograph")
+    parser.add_argument("input", metavar="PHOTO", help="photograph")
     parser.add_argument(
         "-o",
         "--output",
         required=True,
         metavar="SHEET",
-        help=f"a file of type {', '.join(SHEET_SUFFIXES)}; replaced if it exists",
+        help=f"file to write ({', '.join(SHEET_SUFFIXES)}); replaced if it exists",
     )
     parser.add_argument(
         "--truth",
         metavar="HDR",
-        help="HDR image of the same pixels, of any scale, to compare with",
+        help="HDR image of the same pixels, in any scale, to compare with",
     )
     parser.add_argument(
         "--stops",
@@ -74,9 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         help="exposures of the estimates (default: 0 -2 -4)",
     )
     add_model(parser)
-    parser.add_argument(
-        "--quiet", action="store_true", help="report nothing but errors"
-    )
+    parser.add_argument("--quiet", action="store_true", help="print only errors")
     return parser
 
 
@@ -84,7 +84,7 @@ def _inspect(options: argparse.Namespace, output: pathlib.Path) -> None:
     from jaxhdr import image_io
     from jaxhdr.pictures import inspection, previews, sheet
 
-    # Both files first: the model takes much longer.
+    # Both files are read before the model runs, which takes much longer.
     encoded = image_io.read_encoded(options.input)
     truth = None
     if options.truth is not None:

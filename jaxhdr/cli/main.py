@@ -1,7 +1,8 @@
 """The `jaxhdr` command.
 
-Exit status: 0, all went well; 2, at least one input failed or the command line is
-wrong; 130, interrupted. JAX is imported only when there is work for it.
+Its exit status is 0 if all went well, 2 if an input failed or the command line is
+wrong, and 130 if it was interrupted. JAX is imported only when a command needs
+it.
 """
 
 import argparse
@@ -37,15 +38,16 @@ examples:
   jaxhdr {compare.NAME} estimate.exr truth.exr
   jaxhdr {convert.NAME} WORKDIR -o mine.safetensors
 
-what a model saw and did: jaxhdr {inspect.NAME} --help
-how good an estimate is: jaxhdr {compare.NAME} --help
-weights of your own: jaxhdr {convert.NAME} --help
-a prepared data set: jaxhdr {data.NAME} --help
+other commands:
+  jaxhdr {inspect.NAME} --help: draw what a model saw and did
+  jaxhdr {compare.NAME} --help: score an estimate against the truth
+  jaxhdr {convert.NAME} --help: convert your own weights
+  jaxhdr {data.NAME} --help: summarise or build a data set
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status of the command, run on `sys.argv` by default."""
+    """Returns the exit status of the command; `arguments` default to `sys.argv`."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with _warnings_on_stderr():
@@ -64,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="jaxhdr",
         description="Turns photographs into linear HDR images. "
-        "In the output 1.0 is the radiance that just clips the photograph.",
+        "In the output, 1.0 is the radiance that just clips the photograph.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -75,41 +77,42 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         required=True,
         metavar="PATH",
-        help="a file, or an existing folder; files of the same name are replaced",
+        help="file or existing folder to write to; existing files are replaced",
     )
     parser.add_argument(
         "--format",
         choices=FORMATS,
-        help="of files in a folder (default: exr)",
+        help="format of the files if PATH is a folder (default: exr)",
     )
     parser.add_argument(
-        "--float", action="store_true", help="32-bit EXR (default: 16-bit)"
+        "--float", action="store_true", help="write 32-bit EXR (default: 16-bit)"
     )
     add_model(parser)
     parser.add_argument(
         "--preview",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="write NAME.preview.png beside each output (default: yes), at most "
-        f"{_PREVIEW_SIDE} pixels wide or high",
+        help="write NAME.preview.png, at most "
+        f"{_PREVIEW_SIDE} pixels wide or high, beside each output (default: yes)",
     )
     parser.add_argument(
         "--stops",
         nargs="+",
         type=stops,
         metavar="EV",
-        help="preview these exposures side by side instead of a tone-mapped picture",
+        help="show these exposures side by side in the preview instead of one "
+        "tone-mapped picture",
     )
-    parser.add_argument(
-        "--quiet", action="store_true", help="report nothing but errors"
-    )
+    parser.add_argument("--quiet", action="store_true", help="print only errors")
     parser.add_argument("--version", action="version", version=f"jaxhdr {__version__}")
     return parser
 
 
 def _reconstruct(options: argparse.Namespace) -> int:
     if options.stops and not options.preview:
-        raise UserError("--stops is for the preview; leave out --no-preview")
+        raise UserError(
+            "--stops sets the exposures of the preview; leave out --no-preview"
+        )
     jobs = plan(
         options.inputs,
         options.output,
@@ -117,7 +120,7 @@ def _reconstruct(options: argparse.Namespace) -> int:
         preview=options.preview,
     )
     if options.float and jobs[0].output.suffix.lower() != ".exr":
-        raise UserError("--float is for .exr; other formats have one precision each")
+        raise UserError("--float is for .exr; leave it out for other formats")
 
     reconstructor = open_reconstructor(options)
     failed = []
@@ -128,7 +131,9 @@ def _reconstruct(options: argparse.Namespace) -> int:
             _say_error(error)
             failed.append(job.source)
         except MemoryError:
-            _say_error(f"not enough memory for {job.source}")
+            _say_error(
+                f"not enough memory for {job.source}; use a smaller --tile or image"
+            )
             failed.append(job.source)
         else:
             if not options.quiet:
@@ -173,7 +178,7 @@ def _say_error(error: object) -> None:
 
 @contextlib.contextmanager
 def _warnings_on_stderr() -> Iterator[None]:
-    """Shows what the library logs, such as a colour profile that it ignored."""
+    """Shows warnings of the library, for example about an ignored colour profile."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("jaxhdr: warning: %(message)s"))
     logger = logging.getLogger("jaxhdr")

@@ -1,6 +1,6 @@
-"""Which files the command reads and writes; all mistakes in it are found before work.
+"""Plans which files a command reads and writes, and finds mistakes before work starts.
 
-Imports no libraries: `jaxhdr --help` needs it.
+The module imports only the standard library, because `jaxhdr --help` needs it.
 """
 
 import collections
@@ -13,11 +13,11 @@ from jaxhdr.errors import UserError
 from jaxhdr.options import HDR_SUFFIXES, SHEET_SUFFIXES
 
 FORMATS: Final = tuple(suffix.removeprefix(".") for suffix in HDR_SUFFIXES)
-"""Names of the formats that `jaxhdr` writes radiance in."""
+"""Names of the formats in which `jaxhdr` writes radiance."""
 
 
 class Job(NamedTuple):
-    """One photograph and what becomes of it."""
+    """One photograph, its output, and its preview if there is one."""
 
     source: pathlib.Path
     output: pathlib.Path
@@ -35,9 +35,9 @@ def plan(
 
     Args:
       inputs: photographs; they need not exist.
-      output: an existing folder, or a file if there is one input.
-      file_format: one of `FORMATS`, for a folder; default "exr".
-      preview: plan a preview too.
+      output: existing folder, or a file if there is one input.
+      file_format: one of `FORMATS`, for files in a folder; default: "exr".
+      preview: whether to plan previews.
 
     Raises:
       UserError: an output cannot be written, has an unknown suffix, is an input, or is
@@ -61,12 +61,12 @@ def plan(
 
 
 def plan_sheet(photo: str, output: str, *, truth: str | None = None) -> pathlib.Path:
-    """Returns the file of a sheet.
+    """Returns the path of a sheet, after checking it.
 
     Args:
-      photo: the photograph; it need not exist.
-      output: the file.
-      truth: another input; it need not exist.
+      photo: photograph; it need not exist.
+      output: file to write.
+      truth: HDR image, another input; it need not exist.
 
     Raises:
       UserError: the output cannot be written, has an unknown suffix, or is an input.
@@ -100,7 +100,10 @@ def _check_suffix(output: pathlib.Path, file_format: str | None) -> None:
             f"{', '.join(FORMATS)}, or an existing folder"
         )
     if file_format not in (None, suffix):
-        raise UserError(f"--format {file_format} contradicts the name {output}")
+        raise UserError(
+            f"--format {file_format} contradicts the suffix of {output}; leave out "
+            "--format"
+        )
 
 
 def _check_folder(folder: pathlib.Path) -> None:
@@ -129,6 +132,6 @@ def _check_collisions(jobs: Sequence[Job]) -> None:
 
 def _check_target(target: pathlib.Path, sources: Collection[str]) -> None:
     if os.path.isdir(target):
-        raise UserError(f"cannot write {target}: it is a folder")
+        raise UserError(f"cannot write {target}: it is a folder; choose another name")
     if os.path.realpath(target) in sources:
-        raise UserError(f"{target} is an input; it will not be overwritten")
+        raise UserError(f"cannot write {target}: it is an input; choose another output")

@@ -1,4 +1,4 @@
-"""Says what replaced `python -m jaxhdr.data build NAME`."""
+"""Names the command that replaced `python -m jaxhdr.data build NAME`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Records -> training batches and validation images, as NumPy, by Grain."""
+"""Makes training batches and validation images of records, with Grain."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jaxhdr.data.prepared import Record
 from jaxhdr.errors import UserError
 
 _IMAGES = ("hdr", "ldr")
-_BRIGHT_QUANTILE = 0.95  # bright_share patches hold one of the brightest 5 % of pixels
+_BRIGHT_QUANTILE = 0.95  # bright patches hold one of the brightest 5 % of pixels
 
 
 def train_batches(
@@ -29,28 +29,28 @@ def train_batches(
 ) -> grain.DatasetIterator:
     """Returns an endless iterator of shuffled, cropped and flipped batches.
 
-    Elements are {"hdr": (b, p, p, 3), "clipping_levels": (b, k)} and "ldr" if the
-    records are pairs; clipping levels stay those of the whole image. In a mixture of
-    pairs and single images `ldr` is black where there is none, and "has_ldr" (b,) says
-    where there is one. Batches depend on `seed` and on their number only. `get_state`
-    and `set_state` continue them.
+    A batch is {"hdr": (b, p, p, 3), "clipping_levels": (b, k)}, with "ldr" (b, p, p, 3)
+    if the records are pairs. Clipping levels are those of the whole image. If pairs and
+    single images are mixed, "has_ldr" (b,) says which patches have a photograph; the
+    "ldr" of the others is black. Batches depend only on `seed` and on their index. The
+    iterator's `get_state` and `set_state` continue a sequence.
 
     Args:
-      *sources: records, e.g. from `data_source`; several are mixed.
-      batch_size: patches a batch.
+      *sources: records, for example from `data_source`; several sources are mixed.
+      batch_size: number of patches in a batch.
       patch_size: side of a patch in pixels.
-      seed: of order, crops and flips.
-      weights: how often each source is drawn from, relative to the others; () is by
-        their numbers of records.
-      bright_share: share of patches that are made to hold one of the image's
-        brightest 5 % of pixels, so that clipped regions are not rare.
-      num_threads: reading threads; 0 reads when asked.
-      shard_index: which share of the records this host reads.
-      num_shards: the number of hosts.
+      seed: seed of the shuffle, crops and flips.
+      weights: relative frequency of each source; () weights them by their number of
+        records.
+      bright_share: share of patches that contain, by choice of the crop, one of the
+        brightest 5 % of the image's pixels, so that clipped regions are not rare.
+      num_threads: number of reading threads; with 0 the caller's thread reads.
+      shard_index: index of this host, which reads every `num_shards`-th record.
+      num_shards: number of hosts.
 
     Raises:
-      UserError: a record is smaller than the patch, there are none to read, or the
-        weights do not fit the sources.
+      UserError: a record is smaller than the patch, a source has too few records, the
+        batch size is below 1, or the weights do not fit the sources.
     """
     for source in sources:
         _check_batches(source, batch_size, num_shards)
@@ -62,7 +62,7 @@ def train_batches(
     )
     patches = [
         grain.MapDataset.source(source)[shard_index::num_shards]
-        # Two sets of one length would otherwise be read in one order.
+        # With one seed, two sources of the same length would have the same order.
         .seed(seed + number)
         .shuffle()
         .repeat(None)
@@ -81,10 +81,15 @@ def validation_images(
 ) -> Iterator[dict[str, Any]]:
     """Yields whole records in fixed order, at most `limit`, evenly spread.
 
-    Records lie in order of scenes, so few of them still see most scenes.
+    Records are ordered by scene, so even a few of them cover most scenes.
+
+    Raises:
+      UserError: `limit` is below 1.
     """
     if limit is not None and limit < 1:
-        raise UserError(f"limit is {limit}; give at least 1, or None for all records")
+        raise UserError(
+            f"limit is {limit}; expected at least 1, or None for all records"
+        )
     count = len(source) if limit is None else min(limit, len(source))
     for index in np.arange(count) * len(source) // max(count, 1):
         record = dict(source[int(index)])
@@ -92,7 +97,7 @@ def validation_images(
 
 
 class _RandomPatch:
-    """Cuts one patch from a record, the same from each of its images."""
+    """Cuts one patch from a record, at the same place in each of its images."""
 
     def __init__(self, *, patch_size: int, bright_share: float, is_mixed: bool):
         self.patch_size = patch_size
@@ -128,9 +133,10 @@ class _RandomPatch:
 def _bright_corner(
     hdr: Float[np.ndarray, "h w 3"], size: int, rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Returns the corner of a patch that holds one of the brightest pixels.
+    """Returns the corner of a patch that contains one of the brightest pixels.
 
-    Every fourth row and column is looked at: enough for a share of 5 %, and cheap.
+    Only every fourth row and column of large images is searched: it is cheap, and
+    enough for the brightest 5 %.
     """
     stride = 4 if min(hdr.shape[:2]) >= 64 else 1
     brightness = hdr[::stride, ::stride].max(axis=-1)
@@ -157,7 +163,7 @@ def _mixed(
 
 def _check_batches(source: Sequence[Record], batch_size: int, num_shards: int) -> None:
     if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}; it must be at least 1")
+        raise UserError(f"batch_size is {batch_size}; expected at least 1")
     if len(source) < num_shards:
         raise UserError(
             f"{len(source)} records cannot be shared by {num_shards} hosts; "

@@ -1,6 +1,6 @@
-"""TFDS data sets on disk: finding and opening them.
+"""Finds and opens prepared TFDS data sets on disk.
 
-Stored as array_record files, which neither writing nor reading needs TensorFlow for.
+They are stored as array_record files, which are written and read without TensorFlow.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ Record = Mapping[str, Any]
 
 
 def names_of(name: str) -> list[str]:
-    """Returns the data sets of a mixture, or the one that `name` is.
+    """Returns the names of data sets in `name`, which joins those of a mixture by +.
 
     Raises:
-      UserError: a name is empty or comes twice.
+      UserError: a name is empty or occurs twice.
     """
     names = name.split("+")
     if not all(names) or len(set(names)) < len(names):
         raise UserError(
-            f"the data {name!r} are no mixture; expected several names, + between"
+            f"{name!r} does not name data sets; expected one name, or different names "
+            "joined by +"
         )
     return names
 
@@ -37,7 +38,8 @@ def data_source(
 ) -> Sequence[Record]:
     """Returns the records of a prepared split, e.g. "train" or "validation[:50%]".
 
-    Of a mixture, those of one set after the other, with the set's name before theirs.
+    The records of a mixture follow set by set, and their names begin with that of
+    their set.
 
     Raises:
       UserError: a set is not prepared, or has no such split.
@@ -51,7 +53,7 @@ def data_source(
 def data_sources(
     name: str, split: str, *, data_dir: str | None = None
 ) -> list[Sequence[Record]]:
-    """Returns the records of a prepared split of each set of a mixture.
+    """Returns the records of a prepared split, one sequence per set of a mixture.
 
     Raises:
       UserError: a set is not prepared, or has no such split.
@@ -87,7 +89,9 @@ class _Joined(Sequence[Record]):
 
 
 def open_prepared(name: str, data_dir: str | None) -> Any:
-    """Returns the builder of the newest prepared version, which needs no code.
+    """Returns the TFDS builder of the newest prepared version of a data set.
+
+    It is made from the files alone, without the code of the data set.
 
     Raises:
       UserError: the set is not prepared.

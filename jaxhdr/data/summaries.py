@@ -1,4 +1,4 @@
-"""What a prepared data set holds: counts, sizes, dynamic range, a few images."""
+"""Summarises a prepared data set: counts, sizes, dynamic range, clipping."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from jaxtyping import Float
 
 from jaxhdr.data import batches, prepared
 
-# The dynamic range is that of the image without its outer 0.1 % of pixels: a single
-# dead or reflecting pixel is no range.
+# The dynamic range leaves out the darkest and the brightest 0.1 % of the pixels,
+# because single dead or reflecting pixels must not set it.
 _OUTER_SHARE = 0.001
 _CLIPPED_CODE = 254
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SplitSummary:
-    """One split; statistics are over the images that were looked at.
+    """Summary of one split; its statistics are over the images that were examined.
 
     Attributes:
-      split: its name.
-      records: how many it has.
-      bytes: on disk, uncompressed.
-      looked_at: images that the following is of.
-      scenes: how many different ones.
-      heights: smallest and largest, pixels.
-      widths: smallest and largest, pixels.
-      range_stops: quartiles of the dynamic range of an image: from the radiance that
-        0.1 % of its pixels fall below (of those above zero) to that which 0.1 % exceed.
-      peak_stops: quartiles of the peak over the median of an image.
+      split: name of the split.
+      records: number of records.
+      bytes: size of the records in bytes, uncompressed.
+      looked_at: number of images that were examined.
+      scenes: number of different scenes among them.
+      heights: smallest and largest height in pixels.
+      widths: smallest and largest width in pixels.
+      range_stops: quartiles of an image's dynamic range, in stops, between the 0.1 %
+        and 99.9 % quantiles of its pixels above zero.
+      peak_stops: quartiles of an image's peak over its median, in stops.
       clipped: mean share of pixels with a clipped channel in the photograph; None for
         single images.
-      above_white: mean share of pixels with radiance above the photograph's white.
+      above_white: mean share of pixels with radiance above the photograph's white; None
+        for single images.
     """
 
     split: str
@@ -52,12 +53,12 @@ class SplitSummary:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """A data set.
+    """Summary of a data set.
 
     Attributes:
-      splits: in the set's order.
-      problems: source files that were left out when it was built, and why.
-      folder: where it is.
+      splits: summaries of its splits, in the order of the data set.
+      problems: reason why the build left out a source file, by file.
+      folder: folder of the data set.
     """
 
     splits: Sequence[SplitSummary]
@@ -68,15 +69,15 @@ class Summary:
 def summarise(
     name: str, *, data_dir: str | None = None, num_images: int | None = None
 ) -> Summary:
-    """Returns what a prepared data set holds.
+    """Returns the summary of a prepared data set.
 
     Args:
       name: "data_set" or "data_set/configuration".
-      data_dir: where prepared data live; by default TFDS' own folder.
-      num_images: look at that many of each split, spread over it; default all.
+      data_dir: folder of prepared data; default: that of TFDS.
+      num_images: number of images to examine per split, evenly spread; default: all.
 
     Raises:
-      UserError: the set is not prepared.
+      UserError: the data set is not prepared, or `num_images` is below 1.
     """
     builder = prepared.open_prepared(name, data_dir)
     facts = builder.info.metadata or {}

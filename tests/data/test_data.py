@@ -172,7 +172,7 @@ def test_the_records_of_a_mixture_follow_each_other_under_their_sets_names(data_
 
 @pytest.mark.parametrize("name", ["a+", "+", "synthetic_hdr+synthetic_hdr"])
 def test_what_is_no_mixture_is_refused(tmp_path, name):
-    with pytest.raises(UserError, match="no mixture"):
+    with pytest.raises(UserError, match="does not name data sets"):
         prepare(name, data_dir=str(tmp_path))
 
 
