@@ -1,4 +1,4 @@
-"""Single-image HDR reconstruction: an LDR photograph in, linear radiance out."""
+"""Single-image HDR reconstruction: linear radiance from one LDR photograph."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

@@ -1,3 +1,3 @@
-"""The version of the package, which files and reports name."""
+"""The version of the package, which is written into files and reports."""
 
 __version__ = "0.1.0"

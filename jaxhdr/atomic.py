@@ -64,7 +64,7 @@ def _check_target(target: pathlib.Path) -> None:
 
 def _reason(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return "the disk is full; free some space"
+        return "no space is left for it; free some or choose another disk"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "permission denied or read-only; choose a folder you may write to"
     return error.strerror or str(error) or "the file system refused"

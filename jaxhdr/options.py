@@ -1,6 +1,6 @@
-"""Choices and defaults that the command line shares with the library, without JAX.
+"""Choices and defaults that the command line shares with the library.
 
-`jaxhdr --help` must answer at once, so this module imports the standard library only.
+This module imports only the standard library, so that `jaxhdr --help` is fast.
 """
 
 import pathlib
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 PRECISIONS: Final = ("auto", "float32", "bfloat16")
-"""Number formats in which a model computes; `auto` takes the fastest."""
+"""Number formats in which a model computes; `auto` chooses the fastest."""
 
 RESPONSES: Final = ("estimated", "srgb")
 """Camera response of a photograph: estimated by the model, or known to be sRGB."""
@@ -20,14 +20,14 @@ SHEET_SUFFIXES: Final = (".png", ".pdf", ".svg")
 """Suffixes of the sheets that `jaxhdr inspect` writes."""
 
 ALIGNMENTS: Final = ("none", "median", "mean_half", "paper_range")
-"""How metrics set the scale of an estimate; see `jaxhdr.metrics.protocols`."""
+"""How metrics fit the scale of an estimate; see `jaxhdr.metrics.protocols`."""
 
 WHITE_NITS: Final = 200.0
 """cd/m^2 that the display shows for radiance 1.0."""
 PEAK_NITS: Final = 10_000.0
-"""cd/m^2 of the brightest pixel that the display can show."""
+"""cd/m^2 of the brightest pixel of the display."""
 BLACK_NITS: Final = 0.005
-"""cd/m^2 of the darkest pixel that the display can show."""
+"""cd/m^2 of the darkest pixel of the display."""
 PIXELS_PER_DEGREE: Final = 30.0
 """Pixels of the display in one degree of the viewer's visual angle."""
 
@@ -43,8 +43,8 @@ def shipped_names() -> list[str]:
 def as_absl_flags(arguments: Sequence[str]) -> list[str]:
     """Returns command-line arguments in the spelling of absl.
 
-    The programs are documented with dashes, as `jaxhdr` is: `--num-images=4` and
-    `--no-pictures`. absl wants `--num_images=4` and `--nopictures`, which stay valid.
+    The programs are documented with the spelling of `jaxhdr`, `--num-images=4` and
+    `--no-pictures`. Absl expects `--num_images=4` and `--nopictures`, which also work.
     """
     return [_as_absl_flag(argument) for argument in arguments]
 

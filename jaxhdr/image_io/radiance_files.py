@@ -143,8 +143,8 @@ def _check_finite(hdr: Float[np.ndarray, "h w 3"], prefix: str, advice: str) -> 
         return
     row, column, channel = np.argwhere(~finite)[0]
     raise UserError(
-        f"{prefix}: {finite.size - np.count_nonzero(finite)} values are NaN or beyond "
-        f"the range of float32, the first at row {row}, column {column}, "
+        f"{prefix}: {finite.size - np.count_nonzero(finite)} values are NaN or "
+        f"infinite (beyond float32), the first at row {row}, column {column}, "
         f"channel {'RGB'[channel]}; {advice}"
     )
 

@@ -1,1 +1,1 @@
-"""Pictures for people: previews, contact sheets, and the sheet of `jaxhdr inspect`."""
+"""Draws previews, contact sheets, and the sheet of `jaxhdr inspect`."""

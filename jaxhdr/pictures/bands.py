@@ -1,4 +1,4 @@
-"""The bands of a sheet that hold pictures: overview, region maps, estimates."""
+"""Bands of a sheet that show pictures: overview, region maps and estimates."""
 
 import textwrap
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ _MOST_REGIONS_IN_A_ROW: Final = 6
 _ROW_NAME: Final = 0.28
 _BAR: Final = 0.11
 _BAR_SPACE: Final = 0.72
-# Colours reach so far; a few pixels, such as a sun, saturate. Where nothing changes by
-# more than the limit in stops, noise would otherwise be stretched to full colour.
+# The colours of changes span this percentile, so a few pixels, such as a sun, saturate.
+# They span at least the limit in stops; else noise would be stretched to full colour.
 _PERCENTILE: Final = 99.5
 _SMALLEST_LIMIT: Final = 0.05
 
 
 def overview(inspection: Inspection, *, title: str, notes: Sequence[str]) -> Band:
-    """Returns the band with the photograph, the answer tone-mapped, and facts."""
+    """Returns the band with the photograph, the tone-mapped answer, and facts."""
     width = (INNER - 2 * GAP) / 3
     height = page.picture_height(inspection.encoded, width)
     answer = [stage for stage in inspection.stages if stage.name != "truth"][-1]
@@ -50,20 +50,20 @@ def overview(inspection: Inspection, *, title: str, notes: Sequence[str]) -> Ban
 def _facts(inspection: Inspection) -> list[str]:
     height, width = inspection.size
     facts = [
-        f"photograph: {width} x {height} pixels, of which "
-        f"{100 * inspection.clipped_share:.1f} % clip",
+        f"photograph: {width} x {height} pixels; "
+        f"{100 * inspection.clipped_share:.1f} % of them clip",
         "radiance: 1 (0 stops) just clips the photograph",
     ]
     if inspection.truth_factor is not None:
         facts.append(
-            f"truth: times {inspection.truth_factor:.4g}, by the median ratio to the "
-            "linearised photograph on unclipped pixels"
+            f"truth: multiplied by {inspection.truth_factor:.4g}, the median ratio of "
+            "the linearised photograph to it on unclipped pixels"
         )
     return facts
 
 
 def region_maps(regions: RegionMaps) -> Band:
-    """Returns the band with the region maps and what each holds."""
+    """Returns the band with the region maps and their shares and codes."""
     number = len(regions.maps)
     rows = -(-number // _MOST_REGIONS_IN_A_ROW)
     columns = -(-number // rows)
@@ -76,9 +76,9 @@ def region_maps(regions: RegionMaps) -> Band:
             figure,
             top,
             f"The {number} local region maps, brightest first",
-            "Each channel is cut by its own histogram. Beside each channel: its share "
-            "of the pixels, and its 8-bit codes. Maps are brightened to their largest "
-            "value.",
+            "Each channel is split by its own histogram. Below each map: its share of "
+            "the pixels and its 8-bit codes, per channel. Each map is scaled to its "
+            "largest value.",
         )
         for n in range(number):
             row, column = divmod(n, columns)
@@ -112,7 +112,7 @@ def _region_label(regions: RegionMaps, n: int, channel: int) -> str:
 
 
 def estimates(inspection: Inspection, *, stops: Sequence[float | int]) -> Band:
-    """Returns the band with a row per estimate: exposures, and what it changed."""
+    """Returns the band with a row per estimate: its exposures and its change."""
     columns = len(stops) + 1
     width = (INNER - _ROW_NAME - _BAR_SPACE - (columns - 1) * GAP) / columns
     height = page.picture_height(inspection.encoded, width)
@@ -123,8 +123,9 @@ def estimates(inspection: Inspection, *, stops: Sequence[float | int]) -> Band:
             figure,
             top,
             "Estimates at several exposures, and what each step changed",
-            "Exposures over the photograph's own; what is brighter than the display "
-            "clips. Right: ratio of luminances in stops, red brighter, blue darker.",
+            "Exposures are relative to the photograph's; values brighter than the "
+            "display clip. Right: change of luminance in stops, red is brighter, blue "
+            "darker.",
         )
         for row, stage in enumerate(inspection.stages):
             y = top + HEADING + row * row_height + TITLE

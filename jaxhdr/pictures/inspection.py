@@ -1,8 +1,9 @@
-"""What a model saw in a photograph and did with it, as arrays at the size of a display.
+"""Collects what a model saw in a photograph and did with it, as arrays to draw.
 
-`encoded` is display-encoded sRGB in [0, 1], `hdr` linear radiance in `ldr_white`. Tone
-relations are in stops (log2) over the white of the photograph. All statistics are of
-the whole image; only pictures are averaged down. NumPy in, NumPy out.
+`encoded` is display-encoded sRGB in [0, 1]; `hdr` is linear radiance in `ldr_white`.
+Radiance on curves is in stops (log2) relative to the white of the photograph.
+Statistics use the whole image; only pictures are averaged down. Inputs and outputs are
+NumPy arrays.
 """
 
 from typing import Any, Final, NamedTuple
@@ -22,7 +23,8 @@ from jaxhdr.pictures import previews
 DARKEST: Final = 1 / 255 / 12.92
 """Linear light of code 1 of an 8-bit sRGB photograph (IEC 61966-2-1, section 5.2).
 
-A photograph knows nothing darker: differences below it are not counted.
+Darker values are not distinguished in a photograph, so differences below it do not
+count.
 """
 
 _NUM_SAMPLES: Final = 12_000
@@ -36,16 +38,16 @@ class RegionMaps(NamedTuple):
     """Local region maps (Oh et al. 2021, Eq. 1), brightest first."""
 
     maps: Float[np.ndarray, "regions h w 3"]
-    """The values inside, zero outside."""
+    """Encoded values inside each region, zero outside."""
     shares: Float[np.ndarray, "regions 3"]
-    """Of all pixels, per channel; they sum to 1 over the regions."""
+    """Share of the pixels in each region, per channel; the sum over regions is 1."""
     lowest: Float[np.ndarray, "regions 3"]
     highest: Float[np.ndarray, "regions 3"]
-    """Range of the values inside; NaN for a region without a pixel."""
+    """Smallest (`lowest`) and largest value in each region; NaN if it is empty."""
 
 
 class ToneCurve(NamedTuple):
-    """The S-curve that a model estimated, and its parameters as sampled."""
+    """Samples of the S-curve that a model estimated, and its parameters."""
 
     values: Float[np.ndarray, " n"]
     stops: Float[np.ndarray, "n 3"]
@@ -54,57 +56,57 @@ class ToneCurve(NamedTuple):
 
 
 class ResponseCurve(NamedTuple):
-    """The inverse of the camera's response that a model estimated, as sampled."""
+    """Samples of the inverse camera response that a model estimated."""
 
     values: Float[np.ndarray, " n"]
     stops: Float[np.ndarray, " n"]
 
 
 class ToneSamples(NamedTuple):
-    """Some pixels, the same ones of every image of a size."""
+    """Encoded values and radiances of a sample of the pixels."""
 
     values: Float[np.ndarray, "n 3"]
     stops: Float[np.ndarray, "n 3"]
 
 
 class Stage(NamedTuple):
-    """One estimate, or the truth, and what it was compared with."""
+    """One estimate, or the truth, and its comparison with another image."""
 
     name: str
     hdr: AnySize
     compared: str
     change: Float[np.ndarray, "_ _"]
-    """In stops of luminance; positive where the first named is brighter."""
+    """Change of luminance in stops; positive where the first named is brighter."""
 
 
 class Inspection(NamedTuple):
-    """All that one sheet shows."""
+    """The content of one sheet."""
 
     encoded: AnySize
     size: tuple[int, int]
-    """Height and width of the photograph itself."""
+    """Height and width of the photograph in pixels."""
     clipped_share: float
     stages: tuple[Stage, ...]
-    """The estimates in order; after them the truth, if there is one."""
+    """The estimates in order, then the truth if there is one."""
     samples: tuple[tuple[str, ToneSamples], ...]
-    """Of the answer, by name; before it those of the truth."""
+    """Names and samples of the truth, if there is one, and of the answer."""
     curve: ToneCurve | None
     response: ResponseCurve | None
     regions: RegionMaps | None
     truth_factor: float | None
-    """By which the truth was multiplied to be in `ldr_white`."""
+    """Factor that brought the truth to `ldr_white`."""
 
 
 def inspect(details: Details, *, truth: Picture | None = None) -> Inspection:
-    """Returns what a sheet shows of one photograph.
+    """Returns the content of the sheet of one photograph.
 
     Args:
-      details: of a reconstruction, by `Reconstructor.details`.
-      truth: the HDR image that the photograph was made of, in any scale. It is brought
-        to `ldr_white` as estimates without a scale are, by `scales.align`.
+      details: details of a reconstruction, from `Reconstructor.details`.
+      truth: HDR image of the photographed scene, in any scale; `scales.align` brings it
+        to `ldr_white`.
 
     Raises:
-      UserError: the truth has another size than the photograph.
+      UserError: the truth and the photograph differ in size.
     """
     encoded, stages, context, factors, curve_input = details
     names = _stage_names(len(stages), context)
@@ -144,7 +146,7 @@ def check_truth(truth: AnySize, encoded: AnySize) -> None:
     """Checks that a truth can be compared with a photograph.
 
     Raises:
-      UserError: they differ in size.
+      UserError: the two images differ in size.
     """
     if truth.shape != encoded.shape:
         raise UserError(
@@ -154,7 +156,10 @@ def check_truth(truth: AnySize, encoded: AnySize) -> None:
 
 
 def change_in_stops(before: Picture, after: Picture) -> Float[np.ndarray, "h w"]:
-    """Returns the log2 ratio of two luminances, each at least `DARKEST`."""
+    """Returns log2 of the ratio of luminances `after` / `before`.
+
+    Luminances below `DARKEST` count as `DARKEST`.
+    """
     old, new = (
         np.maximum(np.asarray(color.luminance(jnp.asarray(hdr))), DARKEST)
         for hdr in (before, after)
@@ -167,13 +172,13 @@ def tone_samples(
 ) -> ToneSamples:
     """Returns the encoded values and radiances, in stops, of at most `limit` pixels.
 
-    They depend on the size of the image alone, so two calls return the same pixels.
-    Black is -inf stops.
+    The choice depends only on the size of the image, so images of one size get the same
+    pixels. Black is -inf stops.
     """
     number = encoded.shape[0] * encoded.shape[1]
     chosen = np.arange(number)
     if number > limit:
-        # Not every n-th pixel: that would sample a few columns only.
+        # Taking every n-th pixel would sample only a few columns.
         chosen = np.random.default_rng(0).choice(number, limit, replace=False)
     with np.errstate(divide="ignore"):
         stops = np.log2(hdr.reshape(-1, 3)[chosen])
@@ -188,14 +193,15 @@ def tone_curve(
     stretch: Stretch | None = None,
     num_values: int = 256,
 ) -> ToneCurve:
-    """Returns an S-curve, in stops, at equally spaced encoded values of [0, 1].
+    """Returns an S-curve in stops at equally spaced encoded values in [0, 1].
 
     Args:
-      curve: without a batch axis.
-      factor: multiplies its radiance, and so its maximum.
-      curve_input: what it takes for an encoded value, see `models.sparam`.
-      stretch: of one image, for the `curve_input` "estimated".
-      num_values: 256 are all those of 8 bits.
+      curve: S-curve without a batch axis.
+      factor: factor on its radiance, and so on its maximum.
+      curve_input: how the curve's input follows from encoded values; see
+        `models.sparam`.
+      stretch: estimated response of one image, for the `curve_input` "estimated".
+      num_values: number of values; 256 are all 8-bit codes.
     """
     values, grey = _grey(num_values)
     taken = curve_values(grey, curve_input, stretch=stretch)[0]
@@ -208,7 +214,7 @@ def tone_curve(
 
 
 def response_curve(stretch: Stretch, *, num_values: int = 256) -> ResponseCurve:
-    """Returns the stops of equally spaced values by the response of one image."""
+    """Returns the response of one image in stops at equally spaced encoded values."""
     values, grey = _grey(num_values)
     radiance = np.asarray(response.expand(grey, stretch))[0, 0, :, 0]
     with np.errstate(divide="ignore"):
@@ -225,7 +231,7 @@ def _grey(
 def region_maps(
     encoded: Picture, edges: Float[Array | np.ndarray, "regions_minus_1 3"]
 ) -> RegionMaps:
-    """Returns the region maps of a photograph, averaged down, with their statistics."""
+    """Returns the region maps of a photograph, averaged down, and their statistics."""
     index = np.asarray(regions.region_index(jnp.asarray(encoded), jnp.asarray(edges)))
     maps, shares, lowest, highest = [], [], [], []
     for region in range(len(edges) + 1):

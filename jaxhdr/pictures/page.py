@@ -1,4 +1,4 @@
-"""Placing text and pictures on a sheet. Lengths are in inches, from the top left."""
+"""Places text and pictures on a sheet; lengths are in inches from the top left."""
 
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -20,12 +20,12 @@ INKS: Final = ("#b3261e", "#1b7a3d", "#1f4fb0")
 CHANNELS: Final = ("red", "green", "blue")
 
 _MUTED: Final = "#5c5c5c"
-# Heights of pictures, in their widths.
+# Range of the height of a picture divided by its width.
 _FLATTEST, _TALLEST = 0.15, 1.5
 
 
 class Place(NamedTuple):
-    """A rectangle."""
+    """A rectangle on the sheet, in inches."""
 
     left: float
     top: float
@@ -34,14 +34,14 @@ class Place(NamedTuple):
 
 
 class Band(NamedTuple):
-    """A part of the sheet over its whole width; `draw(figure, top)` draws it."""
+    """A part of the sheet with its full width; `draw(figure, top)` draws it."""
 
     height: float
     draw: Callable[[Figure, float], None]
 
 
 def axes(figure: Figure, place: Place) -> Axes:
-    """Returns new axes."""
+    """Returns new axes at a place."""
     width, height = figure.get_size_inches()
     bottom = height - place.top - place.height
     return figure.add_axes(
@@ -62,7 +62,7 @@ def write(figure: Figure, left: float, top: float, text: str, **options: Any) ->
 
 
 def heading(figure: Figure, top: float, name: str, explanation: str) -> None:
-    """Writes what a band is, and how to read it."""
+    """Writes the name of a band, and an explanation below it."""
     write(figure, MARGIN, top, name, fontsize=12, fontweight="bold")
     write(figure, MARGIN, top + 0.23, explanation, color=_MUTED)
 
@@ -70,7 +70,7 @@ def heading(figure: Figure, top: float, name: str, explanation: str) -> None:
 def show(
     figure: Figure, place: Place, image: np.ndarray, *, title: str, **options: Any
 ) -> Any:
-    """Returns the picture drawn, with its title, as large as it fits the place."""
+    """Returns the drawn picture with its title, as large as fits into the place."""
     frame = axes(figure, place)
     frame.set_title(title, pad=3, parse_math=False)
     frame.set_axis_off()
@@ -78,5 +78,5 @@ def show(
 
 
 def picture_height(image: Float[np.ndarray, "_ _ 3"], width: float) -> float:
-    """Returns the height of a place for pictures of such a shape."""
+    """Returns the height of a place of this width for pictures shaped like `image`."""
     return width * float(np.clip(image.shape[0] / image.shape[1], _FLATTEST, _TALLEST))

@@ -1,7 +1,7 @@
 """Pictures of HDR images for ordinary displays: exposures, tone mapping, sheets.
 
-`hdr` is linear BT.709 radiance >= 0 in any unit; the results are `encoded` sRGB in
-[0, 1], ready for `image_io.write_png`. NumPy in, NumPy out. What is not finite is
+`hdr` is linear BT.709 radiance >= 0 in any unit. The results are `encoded` sRGB in
+[0, 1], ready for `image_io.write_png`. Inputs and outputs are NumPy arrays. NaN is
 shown black.
 """
 
@@ -17,16 +17,16 @@ from jaxhdr.errors import UserError
 from jaxhdr.imaging import color
 
 SHEET_STOPS: Final = (0, -2, -4)
-"""Exposures on a sample sheet: as photographed, then into the highlights."""
+"""Exposures on a sample sheet: as photographed, and darker to show highlights."""
 
-# Reinhard (2003), "Parameter Estimation for Photographic Tone Reproduction",
-# equation 4: a picture whose log-average lies mid-way gets 0.18, with a factor of 4
-# to both sides; section 2 takes the extremes without the outer 1 %.
+# Reinhard (2003), "Parameter Estimation for Photographic Tone Reproduction", equation
+# 4: the key is 0.18 if the log-average lies half-way between the extremes, and at most
+# 4 times more or less; section 2 leaves out the outer 1 % of the extremes.
 _MIDDLE_KEY: Final = 0.18
 _KEY_RANGE: Final = 4.0
 _OUTER_PERCENT: Final = 1.0
-# Darker than this share of white is black on an 8-bit display, and would rule the mean
-# of the logarithms.
+# Pixels darker than this share of white are black on an 8-bit display. They would
+# dominate the mean of the logarithms.
 _BLACK_SHARE: Final = 2.0**-16
 
 _LARGEST_SIDE: Final = 256
@@ -42,32 +42,33 @@ AnySize = Float[np.ndarray, "_ _ 3"]
 
 
 def expose(hdr: Picture, stops: float | int) -> Picture:
-    """Returns `hdr` as a display shows it `stops` brighter, clipped at 1.0."""
+    """Returns `hdr` made brighter by `stops` for a display, clipped at 1.0."""
     with np.errstate(over="ignore", invalid="ignore"):
         linear = np.asarray(hdr, np.float32) * np.float32(2.0**stops)
     return _encode(linear)
 
 
 def tone_map(hdr: Picture) -> Picture:
-    """Returns `hdr` in one picture, the same for every unit of `hdr`.
+    """Returns `hdr` tone-mapped to one picture, which does not depend on its unit.
 
-    The global operator of Reinhard et al. (2002), "Photographic Tone Reproduction for
-    Digital Images", equation 4, on luminance, with the key of Reinhard (2003). White
-    is the 99th percentile of luminance, but never below the scaled 1.0, so that no
-    picture is brightened beyond its key.
+    The operator is the global one of Reinhard et al. (2002), "Photographic Tone
+    Reproduction for Digital Images", equation 4, on luminance, with the key of Reinhard
+    (2003). White is the 99th percentile of luminance, but at least 1.0 after scaling by
+    the key, so that no picture is brightened beyond its key. Infinity is shown black
+    too.
     """
     hdr = np.nan_to_num(hdr, nan=0.0, posinf=0.0, neginf=0.0)
     largest = hdr.max(initial=0.0)
     if largest <= 0:
         return np.zeros_like(hdr)
-    # Sums of float32's largest values would overflow.
+    # Sums of very large values would overflow float32.
     hdr = hdr / largest
     luminance = np.asarray(color.luminance(jnp.asarray(hdr)))[..., None]
     key, average, white = _parameters(luminance)
     scale = np.float32(key / average)
     scaled = luminance * scale
     white = np.float32(max(white * scale, 1.0))
-    # Equation 4 over the luminance: finite also where that is 0.
+    # This is equation 4 divided by the luminance, and finite where the luminance is 0.
     return _encode(hdr * (scale * (1 + scaled / white**2) / (1 + scaled)))
 
 
@@ -77,7 +78,10 @@ def exposure_strip(hdr: Picture, stops: Sequence[float | int]) -> AnySize:
 
 
 def shrink(image: AnySize, longest_side: int) -> AnySize:
-    """Returns the image averaged down until no side is longer than `longest_side`."""
+    """Returns the image averaged down so that its longest side is `longest_side`.
+
+    A smaller image is returned unchanged.
+    """
     height, width = image.shape[:2]
     longest = max(height, width)
     image = np.asarray(image, np.float32)
@@ -100,13 +104,13 @@ def sample_sheet(examples: Sequence[tuple[AnySize, AnySize, AnySize]]) -> AnySiz
     Images with a side above 256 pixels are averaged down.
 
     Args:
-      examples: `(encoded, prediction, hdr)`; the last two in the scale `ldr_white`.
+      examples: tuples `(encoded, prediction, hdr)`; the last two in scale `ldr_white`.
 
     Raises:
       UserError: there is no example.
     """
     if not examples:
-        raise UserError("a sample sheet needs at least one example; got none")
+        raise UserError("a sample sheet has no examples; expected at least one")
     rows = [
         _row(*(shrink(image, _LARGEST_SIDE) for image in example))
         for example in examples
@@ -124,17 +128,17 @@ def sample_sheet(examples: Sequence[tuple[AnySize, AnySize, AnySize]]) -> AnySiz
 def contact_sheet(
     entries: Sequence[tuple[str, Sequence[AnySize]]], *, columns: int = 4
 ) -> AnySize:
-    """Returns one picture of many images, each under its name.
+    """Returns one picture of many images with their names.
 
     Args:
-      entries: name, and pictures in [0, 1] to show side by side.
-      columns: entries in a row.
+      entries: pairs of a name and pictures in [0, 1], which are shown side by side.
+      columns: number of entries in a row.
 
     Raises:
       UserError: there is no entry.
     """
     if not entries:
-        raise UserError("a contact sheet needs at least one image; got none")
+        raise UserError("a contact sheet has no images; expected at least one")
     cells = []
     for name, pictures in entries:
         row = _join([_square(picture) for picture in pictures], axis=1)
@@ -159,11 +163,12 @@ def _grid(cells: list[AnySize], columns: int) -> AnySize:
 
 
 def _parameters(luminance: Float[np.ndarray, "h w 1"]) -> tuple[float, float, float]:
-    """Returns key, log-average and white, of luminance in [0, 1]."""
+    """Returns key, log-average and white of luminance in [0, 1]."""
     positive = luminance[luminance > 0]
     if not positive.size:
         return _MIDDLE_KEY, 1.0, 1.0
-    # Of the percentile: one sun must not make black of all the rest.
+    # Relative to the percentile, not the maximum: otherwise a single sun pixel would
+    # turn the rest black.
     high = float(np.percentile(positive, 100 - _OUTER_PERCENT))
     visible = positive[positive >= _BLACK_SHARE * high]
     low = float(np.percentile(visible, _OUTER_PERCENT))
@@ -191,7 +196,7 @@ def _pad(image: AnySize, width: int) -> AnySize:
 
 
 def _join(images: list[AnySize], *, axis: int) -> AnySize:
-    """Returns the images side by side (axis 1) or below each other, separated."""
+    """Returns the images side by side (axis 1) or stacked (axis 0), with separators."""
     shape = list(images[0].shape)
     shape[axis] = _SEPARATOR
     separator = np.full(shape, _BACKGROUND, np.float32)

@@ -1,7 +1,7 @@
-"""How an inspection is drawn: one sheet, as PNG, PDF or SVG.
+"""Draws an inspection on one sheet, as PNG, PDF or SVG.
 
-The only package that imports matplotlib, by its objects: no state outlives a call but
-matplotlib's own caches.
+Only this package imports matplotlib. It uses matplotlib's objects, not `pyplot`, so a
+call leaves no state except matplotlib's own caches.
 """
 
 import os
@@ -19,7 +19,7 @@ from jaxhdr.pictures.inspection import Inspection
 
 DOTS_PER_INCH: Final = 160
 
-# Whatever the user's own matplotlib settings are.
+# These settings replace the user's matplotlib settings.
 _STYLE: Final = ["default", {"font.size": 9, "axes.titlesize": 9}]
 
 
@@ -31,20 +31,20 @@ def write_sheet(
     title: str = "",
     notes: Sequence[str] = (),
 ) -> None:
-    """Writes a sheet, whole or not at all; the suffix is .png, .pdf or .svg.
+    """Writes a sheet atomically; the suffix is .png, .pdf or .svg.
 
     Args:
-      path: the file, replaced if it exists.
-      inspection: what to show.
-      stops: exposures of the estimates.
-      title: plain text above all.
+      path: the file; it is replaced if it exists.
+      inspection: content of the sheet.
+      stops: exposures of the estimates, in stops.
+      title: plain text at the top.
       notes: lines of plain text beside the photograph.
 
     Raises:
       UserError: the file cannot be written.
     """
     with matplotlib.style.context(_STYLE), warnings.catch_warnings():
-        # A file's name may be in a script that the font lacks.
+        # The font may lack the script of a file name.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = _draw(inspection, stops=stops, title=title, notes=notes)
         with atomic_path(path) as temporary:

@@ -1,6 +1,7 @@
-"""The band of a sheet that relates encoded values to radiance (Oh et al. 2021, Fig. 7).
+"""Band of a sheet that relates encoded values to radiance (Oh et al. 2021, Fig. 7).
 
-In stops over the photograph's white, with the estimated S-curve if there is one.
+Radiance is in stops relative to the photograph's white. The estimated S-curve is shown
+if there is one.
 """
 
 from typing import Final
@@ -19,7 +20,8 @@ from jaxhdr.pictures.page import HEADING, INNER, MARGIN, TITLE, Band, Place
 _HEIGHT: Final = 3.2
 _AXIS: Final = 0.62
 _GAP: Final = 0.25
-# Colour and diameter in points; the truth lies below, so that its rim stays visible.
+# Colour, and diameter in points. The truth is drawn first and larger, so that it stays
+# visible behind the answer.
 _TRUTH_DOTS: Final = ("#7db8e8", 4.5)
 _ANSWER_DOTS: Final = ("#e8752a", 1.8)
 _LEGEND_DOT: Final = 9
@@ -28,12 +30,12 @@ _LEGEND_DOT: Final = 9
 def relation(inspection: Inspection) -> Band:
     """Returns the band with one diagram per channel."""
     width = (INNER - _AXIS - 2 * _GAP) / 3
-    explanation = "Dots: a sample of the pixels. Dotted: the photograph linearised as "
-    explanation += "sRGB."
+    explanation = "Dots: a sample of the pixels. Dotted line: the photograph "
+    explanation += "linearised as sRGB."
     if inspection.curve is not None:
-        explanation += " Line: the S-curve that the model estimated."
+        explanation += " Solid line: the estimated S-curve."
     if inspection.response is not None:
-        explanation += " Dashed: the camera's response that it estimated."
+        explanation += " Dashed line: the estimated camera response."
 
     def draw(figure: Figure, top: float) -> None:
         name = "Encoded value to radiance, channel by channel"
@@ -92,7 +94,7 @@ def _draw_samples(axes: Axes, inspection: Inspection, channel: int) -> None:
             markeredgewidth=0,
             alpha=0.5,
             color=ink,
-            rasterized=True,  # else a PDF holds every dot
+            rasterized=True,  # otherwise a PDF would store every dot
             label=name,
         )
 

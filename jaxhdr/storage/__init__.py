@@ -1,1 +1,1 @@
-"""What lies in a run folder or in a weight file: parameters, checkpoints, the log."""
+"""Reads and writes run folders and weight files: parameters, checkpoints, log."""

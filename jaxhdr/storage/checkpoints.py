@@ -1,9 +1,9 @@
 """Checkpoints of a training run, by Orbax.
 
-`WORKDIR/checkpoints/STEP` holds separate items: `params` (the averaged parameters,
-all that inference reads), `train_state` (all that resuming needs), `config` and
-`data` (where the data iterator stands), the last two as JSON. Orbax writes under a
-temporary name and renames, so a kill leaves the checkpoint before it intact.
+`WORKDIR/checkpoints/STEP` holds separate items: `params` are the averaged parameters,
+for inference; `train_state` is the state from which a run is resumed; `config` is the
+config, and `data` the state of the data iterator, both as JSON. Orbax writes under a
+temporary name and renames, so if a run is killed, its last checkpoint stays intact.
 """
 
 import os
@@ -21,7 +21,7 @@ _FOLDER = "checkpoints"
 
 
 class Restored(NamedTuple):
-    """What a resumed run continues from."""
+    """The state from which a run is resumed."""
 
     step: int
     train_state: Any
@@ -30,7 +30,7 @@ class Restored(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What inference and evaluation need of a training run."""
+    """The parts of a training run that inference and evaluation use."""
 
     step: int
     params: dict[str, Any]
@@ -40,7 +40,7 @@ class Trained(NamedTuple):
 def open_manager(
     workdir: str | os.PathLike, *, max_to_keep: int | None = None
 ) -> ocp.CheckpointManager:
-    """Returns the manager of the checkpoints under `workdir`; close it after use."""
+    """Returns the manager of the checkpoints in `workdir`; the caller closes it."""
     folder = pathlib.Path(workdir).absolute() / _FOLDER
     return ocp.CheckpointManager(
         folder,
@@ -57,7 +57,7 @@ def save(
     config: Mapping[str, Any],
     data: Any,
 ) -> None:
-    """Writes a checkpoint in the background; the arguments may be reused at once."""
+    """Writes a checkpoint in the background; the caller may reuse the arguments."""
     manager.save(
         step,
         args=ocp.args.Composite(
@@ -71,16 +71,17 @@ def save(
 def save_trained(
     workdir: str | os.PathLike, step: int, *, params: Any, config: Mapping[str, Any]
 ) -> None:
-    """Writes what `load_trained` reads, in place of an older step of this folder."""
+    """Writes a checkpoint for `load_trained` in place of an older one in `workdir`."""
     with open_manager(workdir, max_to_keep=1) as manager:
-        # A run that was killed and repeats its steps finds its later ones here.
+        # A killed run that repeats its steps may find a later step here.
         if (manager.latest_step() or 0) < step:
             args = ocp.args.Composite(**_trained_args(params, config))
             manager.save(step, args=args)
 
 
 def _trained_args(params: Any, config: Mapping[str, Any]) -> dict[str, Any]:
-    # As NumPy: for arrays of JAX, Orbax insists on the devices they were saved from.
+    # NumPy arrays can be restored on any device; arrays of JAX need those they were
+    # saved from.
     params = jax.tree.map(np.asarray, params)
     return {
         "params": ocp.args.StandardSave(params),
@@ -92,11 +93,11 @@ def restore_latest(manager: ocp.CheckpointManager, train_state: Any) -> Restored
     """Returns the newest checkpoint, or None if there is none.
 
     Args:
-      manager: from `open_manager`.
-      train_state: a tree of the same structure, shapes and placement.
+      manager: manager from `open_manager`.
+      train_state: tree with the structure, shapes and placement of the result.
 
     Raises:
-      UserError: the checkpoint is of a different model or optimizer.
+      UserError: the checkpoint is from a different model or optimizer.
     """
     step = manager.latest_step()
     if step is None:
@@ -111,7 +112,7 @@ def restore_latest(manager: ocp.CheckpointManager, train_state: Any) -> Restored
     except (ValueError, KeyError) as error:
         raise UserError(
             f"the checkpoint of step {step} in {manager.directory} does not fit this "
-            f"config; use another --workdir, or the config it was made with. {error}"
+            f"config ({error}); use another --workdir, or the config of the checkpoint"
         ) from error
     return Restored(step, restored["train_state"], restored["config"], restored["data"])
 
@@ -120,11 +121,11 @@ def load_trained(workdir: str | os.PathLike, *, step: int | None = None) -> Trai
     """Returns the averaged parameters (NumPy) and the config of a training run.
 
     Args:
-      workdir: the run's folder.
-      step: which checkpoint; default the newest.
+      workdir: folder of the run.
+      step: step of the checkpoint; default: the newest.
 
     Raises:
-      UserError: there is no such folder, checkpoint or step.
+      UserError: the folder has no checkpoints, or none of this step.
     """
     if not (pathlib.Path(workdir) / _FOLDER).is_dir():
         raise UserError(
@@ -134,7 +135,10 @@ def load_trained(workdir: str | os.PathLike, *, step: int | None = None) -> Trai
     with open_manager(workdir) as manager:
         steps: list[int] = sorted(manager.all_steps())
         if not steps:
-            raise UserError(f"{os.fspath(workdir)} holds no finished checkpoint yet")
+            raise UserError(
+                f"{os.fspath(workdir)} holds no finished checkpoint; wait for the "
+                "first one"
+            )
         if step is None:
             step = steps[-1]
         if step not in steps:

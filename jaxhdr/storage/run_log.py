@@ -1,7 +1,7 @@
-"""The record of a training run: JSON lines, TensorBoard events, a progress line.
+"""The log of a training run: JSON lines, TensorBoard events and a progress line.
 
-`WORKDIR/log.jsonl` has one object a line, each with its `step`. A resumed run drops
-the lines after the step it resumes from, since it will write them again.
+Each line of `WORKDIR/log.jsonl` is one object with its `step`. A resumed run removes
+the lines after the step from which it resumes, because it will write them again.
 """
 
 import contextlib
@@ -22,13 +22,13 @@ from jaxhdr import image_io
 from jaxhdr.atomic import atomic_path
 
 VALIDATION = "validation"
-"""Names of validation scores are `validation/METHOD/METRIC`."""
+"""First part of the names of validation scores, `validation/METHOD/METRIC`."""
 
 _LOG = "log.jsonl"
 
 
 class RunLog:
-    """Writes the scalars and pictures of a run; made by `open_log`."""
+    """Writes the scalars and pictures of a run; `open_log` makes it."""
 
     def __init__(self, workdir: pathlib.Path, num_steps: int):
         self._workdir = workdir
@@ -40,12 +40,12 @@ class RunLog:
         self._last_time = time.monotonic()
 
     def start(self, step: int) -> None:
-        """Continues a record that is valid up to `step`."""
+        """Starts the log, and continues an existing one after `step`."""
         if self._path.exists():
             lines = self._path.read_text().splitlines(keepends=True)
             with atomic_path(self._path) as path:
                 path.write_text("".join(line for line in lines if _is_kept(line, step)))
-        # What a killed run wrote after its last checkpoint is hidden, not repeated.
+        # TensorBoard hides what a killed run wrote after its last checkpoint.
         self._events = tensorboardX.SummaryWriter(
             str(self._workdir / "tensorboard"), purge_step=step + 1
         )
@@ -53,7 +53,7 @@ class RunLog:
         self._last_step, self._last_time = step, time.monotonic()
 
     def write(self, step: int, scalars: Mapping[str, float], *, images: int) -> None:
-        """Records the scalars of a training step of `images` patches."""
+        """Writes the scalars of a training step of `images` patches."""
         now = time.monotonic()
         steps = step - self._last_step
         seconds = (now - self._last_time) / max(steps, 1)
@@ -72,7 +72,7 @@ class RunLog:
             )
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Records scalars of any kind."""
+        """Writes scalars of any kind."""
         with self._path.open("a") as file:
             file.write(json.dumps({"step": step, **scalars}) + "\n")
         assert self._events is not None, "call start first"
@@ -80,7 +80,7 @@ class RunLog:
             self._events.add_scalar(name, value, step)
 
     def write_sheet(self, step: int, sheet: Float[np.ndarray, "h w 3"]) -> None:
-        """Writes a sample sheet, display-encoded, as PNG and TensorBoard image."""
+        """Writes a display-encoded sample sheet as PNG and as TensorBoard image."""
         folder = self._workdir / "samples"
         folder.mkdir(exist_ok=True)
         image_io.write_png(folder / f"{step:08d}.png", sheet)
@@ -88,18 +88,18 @@ class RunLog:
         self._events.add_image("samples", sheet, step, dataformats="HWC")
 
     def say(self, line: str) -> None:
-        """Prints a line on standard error, clear of the progress bar."""
+        """Prints a line on standard error without breaking the progress bar."""
         tqdm.tqdm.write(line, file=sys.stderr)
 
     def close(self) -> None:
-        """Ends the record."""
+        """Closes the log."""
         self._progress.close()
         if self._events is not None:
             self._events.close()
 
 
 def _is_kept(line: str, step: int) -> bool:
-    """A line cut short by a kill is dropped too."""
+    """Returns whether a line is complete and not after `step`."""
     try:
         return json.loads(line)["step"] <= step
     except ValueError:
@@ -109,9 +109,10 @@ def _is_kept(line: str, step: int) -> bool:
 def read_scores(
     workdir: str | os.PathLike,
 ) -> dict[str, dict[str, list[tuple[int, float]]]]:
-    """Returns `[metric][method]` validation scores of a run as (step, score).
+    """Returns the validation scores of a run, (step, score), by metric and method.
 
-    Scores that are not finite are left out. It is empty if the run has none.
+    The result is indexed `[metric][method]`. Scores that are not finite are left out.
+    The result is empty if there are none.
     """
     path = pathlib.Path(workdir) / _LOG
     found: dict[str, dict[str, list[tuple[int, float]]]] = {}
@@ -130,7 +131,7 @@ def read_scores(
 def is_best(
     workdir: str | os.PathLike, metric: str, *, method: str, higher_is_better: bool
 ) -> bool:
-    """Returns whether the newest validation score of a run is its best so far."""
+    """Returns whether the newest validation score of a run is its best one."""
     series = read_scores(workdir).get(metric, {}).get(method, [])
     scores = [score if higher_is_better else -score for _, score in series]
     return bool(scores) and scores[-1] == max(scores)
@@ -138,7 +139,7 @@ def is_best(
 
 @contextlib.contextmanager
 def open_log(workdir: str | os.PathLike, *, num_steps: int) -> Iterator[RunLog]:
-    """Yields the log of the run in `workdir`, which is made if missing."""
+    """Yields the log of the run in `workdir`, and creates the folder if needed."""
     folder = pathlib.Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
     log = RunLog(folder, num_steps)

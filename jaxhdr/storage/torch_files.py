@@ -1,8 +1,8 @@
-"""PyTorch state dicts as NumPy arrays, read without PyTorch.
+"""Reads PyTorch state dicts as NumPy arrays, without PyTorch.
 
-A PyTorch file holds a pickle, which is a program: only the names that rebuild tensors
-are known to this reader, so nothing in the file is run. Both layouts are read: the zip
-archive (PyTorch >= 1.6) and the pickle stream before it (torch/serialization.py).
+A PyTorch file holds a pickle, which can call any function. This reader knows only the
+names that rebuild tensors, so no code in the file is run. It reads both layouts: the
+zip archive (PyTorch >= 1.6) and the older pickle stream (torch/serialization.py).
 """
 
 import dataclasses
@@ -40,7 +40,8 @@ _STORAGE_DTYPES = {
 }
 _STATE_NAMES = ("state_dict", "model_state_dict", "model")
 
-# A few bytes can claim a tensor of any size by repeating one element (stride 0).
+# Elements by which a tensor may exceed its storage. With stride 0, a few bytes can
+# claim a tensor of any size.
 _LARGEST_EXPANSION = 2**24
 
 _FORMAT_ERRORS = (
@@ -49,7 +50,7 @@ _FORMAT_ERRORS = (
     EOFError,
     ImportError,
     LookupError,
-    MemoryError,  # the pickle claims more than there is
+    MemoryError,  # the pickle claims more memory than there is
     RuntimeError,
     TypeError,
     ValueError,
@@ -63,13 +64,16 @@ def read_torch(
 ) -> dict[str, np.ndarray]:
     """Returns the tensors of a PyTorch state dict by name.
 
-    A state dict inside a checkpoint ("state_dict", "model_state_dict", "model") is
-    found; entries that are not tensors are left out; bfloat16 becomes float32.
-    `strip_prefix` is removed if all names have it: "module." comes from DataParallel.
+    The state dict may be an entry of a checkpoint ("state_dict", "model_state_dict" or
+    "model"). Entries that are not tensors are left out, and bfloat16 becomes float32.
+
+    Args:
+      path: the file.
+      strip_prefix: prefix to remove if all names have it; DataParallel adds "module.".
 
     Raises:
-      UserError: the file cannot be read, is truncated, is no PyTorch file, holds no
-        tensors, or asks for any name that does not rebuild a tensor.
+      UserError: the file cannot be read, is truncated, is not a PyTorch file, holds no
+        tensors, or refers to a name that does not rebuild a tensor.
     """
     try:
         with open(path, "rb") as file:
@@ -82,7 +86,7 @@ def read_torch(
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
     except _FORMAT_ERRORS as error:
         raise UserError(
-            f"cannot read {path}: damaged, or not a PyTorch state dict "
+            f"cannot read {path}: it is damaged or not a PyTorch state dict "
             f"({type(error).__name__}: {error})"
         ) from error
     if all(name.startswith(strip_prefix) for name in state):
@@ -92,14 +96,14 @@ def read_torch(
 
 @dataclasses.dataclass(slots=True)
 class _Storage:
-    """A run of numbers in the file, which tensors share."""
+    """A block of numbers in the file, which tensors may share."""
 
     array: np.ndarray
 
 
 @dataclasses.dataclass(slots=True)
 class _Tensor:
-    """A tensor's place in a storage, in elements."""
+    """The place of a tensor in a storage, in elements."""
 
     storage: _Storage
     offset: int
@@ -144,7 +148,7 @@ _ALLOWED = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """An unpickler to which nothing is known but tensors and plain containers."""
+    """An unpickler that knows only tensors and plain containers."""
 
     def __init__(self, file: Any, storage: Callable[..., _Storage] | None = None):
         super().__init__(file, encoding="utf-8")
@@ -154,18 +158,18 @@ class _Unpickler(pickle.Unpickler):
         if module_name == "torch" and global_name in _STORAGE_DTYPES:
             return global_name
         if (module_name, global_name) in _ALLOWED:
-            # A new object each time: a pickle can set attributes of what it gets.
+            # Each call returns a new object, because a pickle can set its attributes.
             return functools.partial(_ALLOWED[module_name, global_name])
         raise UserError(
-            f"it asks for {module_name}.{global_name}, which a plain state dict does "
-            "not need and which was not run; save it with "
+            f"it refers to {module_name}.{global_name}, which was not run because a "
+            "state dict does not need it; save the file with "
             "torch.save(model.state_dict(), path)"
         )
 
     def persistent_load(self, pid: Any) -> _Storage:
         kind, *fields = pid
         if kind != "storage" or self._storage is None:
-            raise UserError(f"it refers to a {kind!r}, only storages are known")
+            raise UserError(f"it refers to a {kind!r}; expected a storage")
         return self._storage(*fields)
 
 
@@ -174,7 +178,7 @@ def _read_zip(file: BinaryIO) -> object:
         records = {record.filename: record for record in archive.infolist()}
         names = [name for name in records if name.split("/")[1:] == ["data.pkl"]]
         if len(names) != 1 or any(r.compress_type for r in records.values()):
-            raise UserError("it is a zip archive without a PyTorch state dict")
+            raise UserError("it is a zip archive, but not of a PyTorch state dict")
         folder = names[0].removesuffix("data.pkl")
         if f"{folder}byteorder" in records:
             _require_little_endian(archive.read(f"{folder}byteorder") == b"little")
@@ -196,7 +200,7 @@ def _read_stream(file: BinaryIO) -> object:
     if _Unpickler(file).load() != _MAGIC_NUMBER:
         raise UserError("it is not a PyTorch file")
     if (version := _Unpickler(file).load()) != _PROTOCOL_VERSION:
-        raise UserError(f"its protocol is {version}, expected {_PROTOCOL_VERSION}")
+        raise UserError(f"its protocol is {version}; expected {_PROTOCOL_VERSION}")
     _require_little_endian(_Unpickler(file).load()["little_endian"])
     largest = os.fstat(file.fileno()).st_size
     storages: dict[str, _Storage] = {}
@@ -204,7 +208,7 @@ def _read_stream(file: BinaryIO) -> object:
     def storage(kind: str, key: str, _location: str, count: int, view: Any) -> _Storage:
         dtype = _STORAGE_DTYPES[kind]
         if not 0 <= count * dtype.itemsize <= largest:
-            raise UserError(f"it claims {count} numbers, more than it has bytes for")
+            raise UserError(f"it is damaged: a storage claims {count} numbers")
         whole = storages.setdefault(key, _Storage(np.empty(count, dtype)))
         if view is None:
             return whole
@@ -214,7 +218,7 @@ def _read_stream(file: BinaryIO) -> object:
     root = _Unpickler(file, storage).load()
     keys = _Unpickler(file).load()
     if set(keys) != set(storages):
-        raise UserError("its tensors and its list of storages do not agree")
+        raise UserError("it is damaged: its tensors and storages do not agree")
     for key in keys:
         array = storages[key].array
         if int.from_bytes(file.read(8), "little") != array.size:
@@ -236,11 +240,13 @@ def _require_little_endian(is_little: bool) -> None:
 
 def _state(root: object) -> dict[str, _Tensor]:
     if not isinstance(root, Mapping):
-        raise UserError(f"it holds a {type(root).__name__}, expected a state dict")
+        raise UserError(f"it holds a {type(root).__name__}; expected a state dict")
     for found in (*(root.get(name) for name in _STATE_NAMES), root):
         if not isinstance(found, Mapping):
             continue
         tensors = {k: v for k, v in found.items() if isinstance(v, _Tensor)}
         if tensors:
             return {str(name): tensor for name, tensor in tensors.items()}
-    raise UserError(f"it holds no tensors; its entries: {list(root)[:10]}")
+    raise UserError(
+        f"it holds no tensors, but {list(root)[:10]}; expected a state dict"
+    )

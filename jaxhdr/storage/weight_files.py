@@ -1,7 +1,8 @@
-"""Weight files to and from NumPy: safetensors, PyTorch, nested parameter trees.
+"""Reads and writes weight files as NumPy arrays: safetensors and PyTorch.
 
-Names, axis order (OIHW or HWIO) and values are the file's own. Half precision is for
-storage alone: floating-point arrays are at least float32 when read from safetensors.
+Arrays keep the names, the axis order (OIHW or HWIO) and the values of the file. Half
+precision is only for storage: floating-point arrays read from safetensors are at least
+float32.
 """
 
 import contextlib
@@ -38,19 +39,19 @@ def read(path: StrPath) -> Arrays:
     """Returns the arrays of a safetensors or PyTorch file by name.
 
     Raises:
-      UserError: the file cannot be read, or is neither.
+      UserError: the file cannot be read, or is neither of them.
     """
     try:
         with open(path, "rb") as file:
             start = file.read(9)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from None
-    # Eight bytes of header length, then the header in JSON.
+    # A safetensors file has 8 bytes of header length, then the header in JSON.
     return read_safetensors(path) if start[8:] == b"{" else read_torch(path)
 
 
 def read_safetensors(path: StrPath) -> Arrays:
-    """Returns the arrays of a safetensors file by name, half precision as float32.
+    """Returns the arrays of a safetensors file by name; half precision as float32.
 
     Raises:
       UserError: the file cannot be read or is damaged.
@@ -77,9 +78,13 @@ def write_safetensors(
     metadata: Mapping[str, str] | None = None,
     float16: bool = False,
 ) -> None:
-    """Writes arrays by name to a safetensors file, whole or not at all.
+    """Writes arrays by name to a safetensors file, atomically.
 
-    `float16` stores floating-point arrays in half precision.
+    Args:
+      path: the file; it is replaced if it exists.
+      arrays: arrays by name.
+      metadata: strings for the header.
+      float16: store float32 and float64 arrays as float16.
 
     Raises:
       UserError: a value is too large for float16, or the file cannot be written.
@@ -91,7 +96,7 @@ def write_safetensors(
 
 
 def flatten(params: Mapping[str, Any]) -> Arrays:
-    """Returns a nested parameter tree as NumPy arrays by path ("a/b/kernel").
+    """Returns the NumPy arrays of a nested parameter tree by path ("a/b/kernel").
 
     Raises:
       UserError: a name is empty or contains "/".
@@ -103,7 +108,7 @@ def unflatten(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Returns the nested parameter tree of arrays by path, the inverse of `flatten`.
 
     Raises:
-      UserError: a path is both an array and a folder of arrays.
+      UserError: a path names both an array and a group of arrays.
     """
     params: dict[str, Any] = {}
     for path, array in arrays.items():
@@ -112,7 +117,9 @@ def unflatten(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         for folder in folders:
             node = node.setdefault(folder, {})
             if not isinstance(node, dict):
-                raise UserError(f"{path!r}: {folder!r} is also the name of an array")
+                raise UserError(
+                    f"{path!r} needs a group {folder!r}, which is the name of an array"
+                )
         if name in node:
             raise UserError(
                 f"{path!r} is the name of an array and of a group of arrays"
@@ -124,7 +131,9 @@ def unflatten(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 def _leaves(params: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, np.ndarray]]:
     for name, value in params.items():
         if not name or "/" in name:
-            raise UserError(f"parameter name {name!r}: must be non-empty, without '/'")
+            raise UserError(
+                f"parameter name is {name!r}; expected one without '/', not empty"
+            )
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{name}/")
         else:
@@ -140,7 +149,7 @@ def _open_safetensors(path: StrPath) -> Iterator[Any]:
         raise UserError(f"cannot read {path}: {error}") from None
     except (safetensors.SafetensorError, TypeError) as error:
         raise UserError(
-            f"cannot read {path}: not a safetensors file, or damaged ({error})"
+            f"cannot read {path}: it is damaged or not a safetensors file ({error})"
         ) from None
 
 
@@ -150,14 +159,14 @@ def _at_least_float32(array: np.ndarray) -> np.ndarray:
 
 
 def _storable(name: str, array: np.ndarray, float16: bool) -> np.ndarray:
-    """Returns a copy in C order: safetensors writes others scrambled, unasked."""
-    # Not ascontiguousarray, which gives scalars an axis.
+    """Returns a copy in C order; safetensors scrambles arrays in other orders."""
+    # `ascontiguousarray` would add an axis to scalars.
     array = np.array(array, order="C")
     if not float16 or array.dtype not in (np.float32, np.float64):
         return array
     largest = np.max(np.abs(array), initial=0.0)
     if largest > np.finfo(np.float16).max:
         raise UserError(
-            f"{name!r} holds {largest:g}, too large for float16: store as float32"
+            f"{name!r} holds {largest:g}, too large for float16; store it as float32"
         )
     return array.astype(np.float16)
