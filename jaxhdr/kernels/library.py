@@ -1,8 +1,10 @@
-"""The compiled half of this package: found, compiled once, loaded, and told to XLA.
+"""Compiles the C++ part of this package on first use, loads it, registers it with XLA.
 
-oneDNN and its headers are those of the wheels `onednn-cpu-gomp` and
-`onednn-devel-cpu-gomp` (the extra `cpu`); XLA's headers are JAX's own. What g++ makes
-of them is kept in the user's cache folder under a name that says what it was made of.
+oneDNN and its headers come from the wheels `onednn-cpu-gomp` and
+`onednn-devel-cpu-gomp` (the extra `cpu`); XLA's headers come with JAX. The compiled
+library is kept in the user's cache folder. Its file name holds a hash of the C++ files,
+the compiler's options and the versions of jaxlib and oneDNN, so a change of any of them
+compiles it again.
 """
 
 import ctypes
@@ -26,32 +28,41 @@ from jaxhdr.errors import UserError
 VARIABLE = "JAXHDR_CONV"
 CHOICES = ("auto", "onednn", "xla")
 
-_SOURCE = pathlib.Path(__file__).parent / "src" / "convolution.cc"
+_SOURCES = pathlib.Path(__file__).parent / "src"
+_MAIN_SOURCE = "convolution.cc"  # includes the other files of the folder
 _HANDLERS = (
-    *("forward", "backward_input", "backward_kernel"),
-    *("dense_forward", "dense_backward"),
-    *("lstm_forward", "lstm_backward"),
+    "forward",
+    "backward_input",
+    "backward_kernel",
+    "dense_forward",
+    "dense_backward",
+    "lstm_forward",
+    "lstm_backward",
 )
 _ONEDNN = "onednn-cpu-gomp"
-_COMPILER = ("-O2", "-std=c++17", "-fopenmp", "-shared", "-fPIC")
+_COMPILER_OPTIONS = ("-O2", "-std=c++17", "-fopenmp", "-shared", "-fPIC")
 
 _logger = logging.getLogger(__name__)
 
 
 class _Unavailable(Exception):
-    """Why there is no library; the words end a sentence."""
+    """The library cannot be used here; the message is a clause that says why."""
 
 
 def supports(dtype: np.dtype) -> bool:
-    """Returns whether convolutions of images of a type go through oneDNN here.
+    """Returns whether oneDNN computes convolutions of images of this type here.
+
+    Args:
+      dtype: type of the images.
 
     Raises:
-      UserError: JAXHDR_CONV has no such value, or asks for oneDNN in vain.
+      UserError: JAXHDR_CONV has an unknown value, or it is `onednn` and the library
+        cannot be compiled or loaded.
     """
     choice = os.environ.get(VARIABLE, "auto")
     if choice not in CHOICES:
         raise UserError(f"{VARIABLE} is {choice!r}; expected one of {list(CHOICES)}")
-    # On several virtual devices XLA would repeat the whole batch on each of them.
+    # With several virtual CPU devices, XLA would compute the whole batch on each one.
     is_one_cpu = jax.default_backend() == "cpu" and jax.device_count() == 1
     if choice == "xla" or (choice == "auto" and not is_one_cpu):
         return False
@@ -64,13 +75,16 @@ def supports(dtype: np.dtype) -> bool:
 
 
 def held_bytes() -> int:
-    """Returns the memory that the library keeps between calls."""
+    """Returns how many bytes the library keeps between calls; 0 if it is not available.
+
+    The tests use it to check that memory does not grow from call to call.
+    """
     library = _load(False)
     return 0 if library is None else library.jaxhdr_held_bytes()
 
 
 def target(handler: str) -> str:
-    """Returns the name under which XLA knows a handler."""
+    """Returns the name under which a handler of the library is registered with XLA."""
     return f"jaxhdr_{handler}"
 
 
@@ -93,8 +107,8 @@ def _load(is_required: bool) -> ctypes.CDLL | None:
 @functools.cache
 def _open() -> ctypes.CDLL:
     onednn, headers = _find_onednn()
-    # OpenMP's threads spin for microseconds, while the next part of a call comes. They
-    # must not spin between two calls: XLA computes meanwhile.
+    # OpenMP's threads may spin for a few microseconds between two parts of one call.
+    # Between two calls they must sleep, because XLA needs the cores then.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     library = ctypes.CDLL(str(_compiled(onednn, headers)))
@@ -108,7 +122,7 @@ def _open() -> ctypes.CDLL:
 
 
 def _find_onednn() -> tuple[pathlib.Path, pathlib.Path]:
-    """Returns oneDNN's library and the folder of its headers."""
+    """Returns the path of oneDNN's library and the folder of its headers."""
     library = _file_of(_ONEDNN, "libdnnl.so.3")
     header = _file_of("onednn-devel-cpu-gomp", "dnnl.hpp", parent="dnnl")
     return library, header.parents[2]
@@ -130,12 +144,11 @@ def _file_of(distribution: str, name: str, *, parent: str = "lib") -> pathlib.Pa
 
 
 def _compiled(onednn: pathlib.Path, headers: pathlib.Path) -> pathlib.Path:
-    versions = (importlib.metadata.version(name) for name in ("jaxlib", _ONEDNN))
-    facts = "\0".join([*_COMPILER, *versions, str(onednn), _SOURCE.read_text("utf-8")])
-    digest = hashlib.sha256(facts.encode()).hexdigest()[:16]
+    """Returns the path of the compiled library, which it compiles where it must."""
+    name = f"kernels-{_digest(onednn)}.so"
     for choose in (_cache_folder, _own_folder):
         folder = choose()
-        path = folder / f"kernels-{digest}.so"
+        path = folder / name
         if path.is_file():
             return path
         try:
@@ -148,19 +161,29 @@ def _compiled(onednn: pathlib.Path, headers: pathlib.Path) -> pathlib.Path:
     raise _Unavailable("no folder can be written to; set XDG_CACHE_HOME to one")
 
 
+def _digest(onednn: pathlib.Path) -> str:
+    """Returns a hash of the C++ files, the compiler's options and the versions."""
+    versions = (importlib.metadata.version(name) for name in ("jaxlib", _ONEDNN))
+    facts = [*_COMPILER_OPTIONS, *versions, str(onednn)]
+    for path in sorted(_SOURCES.iterdir()):
+        if path.suffix in (".cc", ".h"):
+            facts += [path.name, path.read_text("utf-8")]
+    return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:16]
+
+
 def _cache_folder() -> pathlib.Path:
     root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(root) / "jaxhdr"
 
 
 def _own_folder() -> pathlib.Path:
-    """Returns a folder of this process, for those without a cache folder."""
+    """Returns a folder of this process, used if the cache folder is not writable."""
     return pathlib.Path(_temporary().name)
 
 
 @functools.cache
 def _temporary() -> tempfile.TemporaryDirectory:
-    return tempfile.TemporaryDirectory(prefix="jaxhdr-")  # removed at the end
+    return tempfile.TemporaryDirectory(prefix="jaxhdr-")  # removed at exit
 
 
 def _compile(path: pathlib.Path, onednn: pathlib.Path, headers: pathlib.Path) -> None:
@@ -168,8 +191,15 @@ def _compile(path: pathlib.Path, onednn: pathlib.Path, headers: pathlib.Path) ->
     if compiler is None:
         raise _Unavailable("there is no C++ compiler (apt-get install g++)")
     command = [
-        *(compiler, *_COMPILER, f"-I{jax.ffi.include_dir()}", f"-I{headers}"),
-        *(str(_SOURCE), "-o", str(path), str(onednn), f"-Wl,-rpath,{onednn.parent}"),
+        compiler,
+        *_COMPILER_OPTIONS,
+        f"-I{jax.ffi.include_dir()}",
+        f"-I{headers}",
+        str(_SOURCES / _MAIN_SOURCE),
+        "-o",
+        str(path),
+        str(onednn),
+        f"-Wl,-rpath,{onednn.parent}",
     ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)

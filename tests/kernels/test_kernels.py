@@ -19,21 +19,18 @@ from jaxhdr.imaging import camera
 from jaxhdr.kernels import library
 from jaxhdr.models import create_model
 from jaxhdr.training.step import create_state, train_step
+from tests.kernels.onednn import skip_without_onednn
 from tests.random_models import random_pretrained, random_sparam_lstm
 
 FLOAT32, BFLOAT16 = jnp.dtype("float32"), jnp.dtype("bfloat16")
 ROOT = pathlib.Path(__file__).parents[2]
+SOURCE_FILES = sorted(path.name for path in library._SOURCES.iterdir())
 
 
 @pytest.fixture
 def onednn(monkeypatch):
-    """Selects oneDNN; skips the test if oneDNN is not installed."""
-    try:
-        library._find_onednn()
-    except library._Unavailable as reason:
-        pytest.skip(str(reason))
-    if shutil.which("g++") is None:
-        pytest.skip("needs g++")
+    """Makes oneDNN compute; skips the test where it is not installed."""
+    skip_without_onednn()
     monkeypatch.setenv(library.VARIABLE, "onednn")
     assert library.supports(FLOAT32)
     return monkeypatch
@@ -127,7 +124,7 @@ def dense_arguments(rng, shape, *, dtype=FLOAT32):
     return x, local, kernels.DenseKernels(compress, array(rng, 64), dense, fuse)
 
 
-# If the threads divide the number of images, each thread has its own images.
+# With a number of images that divides among threads, each thread has images of its own.
 @pytest.mark.parametrize(
     "shape", [(1, 40, 33), (3, 7, 5), (2, 1, 1), (4, 9, 6), (17, 3, 4)], ids=str
 )
@@ -277,7 +274,7 @@ def test_a_step_of_training_is_that_of_xla(onednn, trained):
     hdr = np.exp(rng.normal(size=(2, 24, 20, 3))).astype(np.float32)
     levels = np.stack([camera.clipping_levels(image) for image in hdr])
     batch = {"hdr": jnp.asarray(hdr), "clipping_levels": jnp.asarray(levels)}
-    optimizer = optax.sgd(1e4)  # so large that no change is lost to rounding
+    optimizer = optax.sgd(1e4)  # so that no change is rounded away beside its parameter
 
     def run(backend):
         onednn.setenv(library.VARIABLE, backend)
@@ -368,6 +365,30 @@ def test_what_was_compiled_is_kept_and_nothing_else(onednn, tmp_path):
     onednn.setattr(library, "_temporary", lambda: pytest.fail("a folder was made"))
     first, again = (library._compiled(*library._find_onednn()) for _ in range(2))
     assert first == again and list(tmp_path.rglob("*")) == [first.parent, first]
+
+
+@pytest.mark.parametrize("name", SOURCE_FILES)
+def test_a_change_of_any_source_file_compiles_the_library_again(onednn, tmp_path, name):
+    onednn.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    onednn.setattr(library, "_compile", lambda path, *_: path.write_bytes(b"made"))
+    copy = tmp_path / "src"
+    shutil.copytree(library._SOURCES, copy)
+    onednn.setattr(library, "_SOURCES", copy)
+    before = library._compiled(*library._find_onednn())
+    with open(copy / name, "a") as file:
+        file.write("// changed\n")
+    after = library._compiled(*library._find_onednn())
+    assert after != before and set(before.parent.iterdir()) == {before, after}
+
+
+@pytest.mark.slow
+def test_the_library_is_compiled_from_a_copy_of_the_package_folder(onednn, tmp_path):
+    """As from an installed package: nothing outside the folder `src` is included."""
+    copy = tmp_path / "src"
+    shutil.copytree(library._SOURCES, copy)
+    onednn.setattr(library, "_SOURCES", copy)
+    library._compile(tmp_path / "kernels.so", *library._find_onednn())
+    assert (tmp_path / "kernels.so").stat().st_size > 0
 
 
 def test_a_folder_that_cannot_be_written_to_is_passed_over(onednn, tmp_path):

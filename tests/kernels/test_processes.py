@@ -1,4 +1,4 @@
-"""The kernels in many kinds of processes. Each test starts its own, so all are slow."""
+"""Tests of the kernels in many kinds of process; all are slow, as each starts one."""
 
 import os
 import pathlib
@@ -9,9 +9,10 @@ import sys
 import pytest
 
 from jaxhdr.kernels import library
+from tests.kernels.onednn import skip_without_onednn
 
 ROOT = pathlib.Path(__file__).parents[2]
-SECONDS = 300  # a process that runs longer counts as hanging
+SECONDS = 300  # a process that takes longer counts as hanging
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,7 @@ rng = np.random.default_rng(0)
 x, kernel, cell, hidden = (jnp.asarray(rng.random(s), jnp.float32)
     for s in ((2, 40, 50, 8), (3, 3, 8, 16), (2, 40, 50, 4), (2, 40, 50, 4)))
 bias = jnp.zeros(16)
-# Uses nothing but the kernels: XLA's own computations hang in a forked process.
+# This uses the kernels only: what XLA computes itself hangs in a forked process.
 def value_and_gradients(x, kernel):
     y, pull = jax.vjp(kernels.convolve, x, kernel)
     state, weights = kernels.LstmState(cell, hidden), kernels.LstmWeights(kernel, bias)
@@ -44,7 +45,7 @@ assert all(map(near, expected, by_xla))
 assert all(check() for _ in range(50))
 """
 
-# The child computes after the parent did, although it has none of its threads.
+# The child of a fork inherits none of its parent's threads, and must still compute.
 IN_A_FORK = """
 expected = function(x, kernel)
 child = multiprocessing.get_context("fork").Process(
@@ -64,13 +65,13 @@ with concurrent.futures.ThreadPoolExecutor(8) as pool:
     assert all(pool.map(lambda _: check(), range(80)))
 """
 
-# A new process with the parent's program, as for a data loader's worker.
+# A data loader starts its workers like this: as fresh processes that import a function.
 IN_A_WORKER = """
 from concurrent.futures import ProcessPoolExecutor
-from tests.kernels import test_processes as test_kernel_processes
+from tests.kernels.test_processes import run_in_threads
 if __name__ == "__main__":
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        pool.submit(test_kernel_processes.run_in_threads).result()
+        pool.submit(run_in_threads).result()
 """
 
 
@@ -80,15 +81,9 @@ def run_in_threads() -> None:
 
 @pytest.fixture
 def environment(monkeypatch):
-    """The environment of a process that must use oneDNN; skips without oneDNN."""
-    try:
-        library._find_onednn()
-    except library._Unavailable as reason:
-        pytest.skip(str(reason))
-    if shutil.which("g++") is None:
-        pytest.skip("needs g++")
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    return os.environ | {library.VARIABLE: "onednn", "PYTHONPATH": paths}
+    """The variables of a process that must use oneDNN; skips where it cannot."""
+    skip_without_onednn()
+    return os.environ | {library.VARIABLE: "onednn", "PYTHONPATH": str(ROOT)}
 
 
 def start(program, environment, *, before=()):
