@@ -1,4 +1,8 @@
-// Part 6 of 7: arithmetic on LSTM cells.
+// Part 7 of 8: arithmetic on the cells of a convolutional LSTM, and its gradients.
+//
+// `Update`, at the end, runs it on some pixels. Everything is compiled twice, for
+// AVX-512 and for any CPU, and `Update` chooses. The gates of a pixel lie in the order
+// write, forget, candidate, output. All arithmetic is in float32.
 
 #pragma once
 
@@ -31,14 +35,16 @@ JAXHDR_INLINE void Write(float value, BFloat16& to) {
   uint32_t bits;
   std::memcpy(&bits, &value, sizeof(bits));
   const uint32_t rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;
-  // Rounding would make an infinity of some NaN.
+  // Rounding would turn some NaN into an infinity.
   to.bits = static_cast<uint16_t>(value == value ? rounded : 0x7FC0);
 }
 
-// 1 / (1 + exp(-x)); exp by the polynomial of `expf` in Moshier's Cephes library.
+// 1 / (1 + exp(-x)). The polynomial for exp is that of `expf` in Moshier's Cephes
+// library.
 JAXHDR_INLINE float Sigmoid(float x) {
   const float y = std::min(std::max(-x, -87.f), 87.f);
-  const float n = (y * 1.44269504f + 12582912.f) - 12582912.f;  // rounds: 1.5 * 2^23
+  // Adding and subtracting 1.5 * 2^23 rounds to an integer.
+  const float n = (y * 1.44269504f + 12582912.f) - 12582912.f;
   const float r = y - n * 0.693359375f + n * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
@@ -47,7 +53,7 @@ JAXHDR_INLINE float Sigmoid(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.f;
-  // NaN is no integer; p carries it on.
+  // A NaN cannot become an integer; the result is NaN all the same, because p is.
   const int32_t bits = (static_cast<int32_t>(n == n ? n : 0.f) + 127) << 23;
   float power;
   std::memcpy(&power, &bits, sizeof(power));
@@ -56,29 +62,31 @@ JAXHDR_INLINE float Sigmoid(float x) {
 
 JAXHDR_INLINE float Tanh(float x) { return 2.f * Sigmoid(2.f * x) - 1.f; }
 
-// The arrays of some pixels; `sums` are what the gates' functions are applied to.
+// The arrays of some pixels.
 template <typename T>
 struct Cells {
   int64_t pixels, features;
-  float* sums;
-  const float* cell_before;  // null: zero
+  float* sums;               // before the gates' functions; overwritten by the gates
+  const float* cell_before;  // null for zero
   float* cell;
   T* hidden;
-  float* gates;  // null if not wanted
+  float* gates;  // null if they are not wanted
 };
 
-// A block of pixels at a time: functions go over all of its values in one loop, since
-// those of one pixel are too few to fill the vectors of a narrow layer.
-constexpr int64_t kBlock = 16;  // pixels, of which the gates stay in the first cache
+// Pixels that are computed together. Their gates fit into the first-level cache, and
+// each loop below goes over the values of all of them: the features of one pixel of a
+// narrow layer are too few for full vectors.
+constexpr int64_t kBlock = 16;
 
 template <typename T>
 JAXHDR_INLINE void UpdateCells(const Cells<T>& c) {
   const int64_t f = c.features;
-  // Of the candidate the function is tanh(x) = 2 sigmoid(2 x) - 1.
-  std::vector<float> scales(kBlock * 4 * f), bents(kBlock * f);
+  // scale * sigmoid(scale * x) + 1 - scale is sigmoid(x) for a scale of 1, and tanh(x),
+  // the candidate's function, for a scale of 2.
+  std::vector<float> scales(kBlock * 4 * f), tanhs(kBlock * f);
   for (int64_t i = 0; i < kBlock * 4 * f; ++i) scales[i] = i / f % 4 == 2 ? 2.f : 1.f;
   const float* __restrict scale = scales.data();
-  float* __restrict bent = bents.data();
+  float* __restrict tanh_of_cell = tanhs.data();
   for (int64_t start = 0; start < c.pixels; start += kBlock) {
     const int64_t pixels = std::min(kBlock, c.pixels - start);
     float* __restrict sums = c.sums + start * 4 * f;
@@ -103,21 +111,24 @@ JAXHDR_INLINE void UpdateCells(const Cells<T>& c) {
       }
     }
 #pragma omp simd
-    for (int64_t i = 0; i < pixels * f; ++i) bent[i] = Tanh(cell[i]);
+    for (int64_t i = 0; i < pixels * f; ++i) tanh_of_cell[i] = Tanh(cell[i]);
     for (int64_t pixel = 0; pixel < pixels; ++pixel) {
       const float* __restrict output = sums + pixel * 4 * f + 3 * f;
 #pragma omp simd
       for (int64_t i = 0; i < f; ++i) {
-        Write(output[i] * bent[pixel * f + i], hidden[pixel * f + i]);
+        Write(output[i] * tanh_of_cell[pixel * f + i], hidden[pixel * f + i]);
       }
     }
     if (c.gates != nullptr) {
-      // As they are: of a gate near 1 the gradient is made of the distance to it.
+      // In float32 even if T is not: the gradient of a gate near 1 depends on its small
+      // distance to 1.
       std::copy_n(sums, pixels * 4 * f, c.gates + start * 4 * f);
     }
   }
 }
 
+// The arrays of some pixels for the gradients. `of_hidden` and `of_cell` are the
+// gradients of this step's results; `of_cell_before` and `of_sums` are computed.
 template <typename T>
 struct CellGradients {
   int64_t pixels, features;
@@ -137,7 +148,7 @@ JAXHDR_INLINE void UpdateGradients(const CellGradients<T>& c) {
     const float* __restrict cell = c.cell + pixel * f;
     T* __restrict of_sums = c.of_sums + pixel * 4 * f;
     const bool is_first = c.cell_before == nullptr;
-    // Without a state before, any values will do: they are multiplied by zero.
+    // In the first step any values will do, because they are multiplied by zero.
     const float* before = is_first ? cell : c.cell_before + pixel * f;
     const float has_before = is_first ? 0.f : 1.f;
     float* __restrict of_before = c.of_cell_before + pixel * f;
@@ -145,12 +156,13 @@ JAXHDR_INLINE void UpdateGradients(const CellGradients<T>& c) {
     for (int64_t i = 0; i < f; ++i) {
       const float write = gates[i], forget = gates[f + i];
       const float candidate = gates[2 * f + i], output = gates[3 * f + i];
-      const float of_h = Read(of_hidden[i]), bent = Tanh(cell[i]);
-      const float of_c = of_cell[i] + of_h * output * (1.f - bent * bent);
+      const float of_h = Read(of_hidden[i]), tanh_of_cell = Tanh(cell[i]);
+      const float of_c =
+          of_cell[i] + of_h * output * (1.f - tanh_of_cell * tanh_of_cell);
       Write(of_c * candidate * write * (1.f - write), of_sums[i]);
       Write(has_before * of_c * before[i] * forget * (1.f - forget), of_sums[f + i]);
       Write(of_c * write * (1.f - candidate * candidate), of_sums[2 * f + i]);
-      Write(of_h * bent * output * (1.f - output), of_sums[3 * f + i]);
+      Write(of_h * tanh_of_cell * output * (1.f - output), of_sums[3 * f + i]);
       of_before[i] = of_c * forget;
     }
   }
@@ -173,11 +185,12 @@ void UpdateNarrow(const CellGradients<T>& c) {
   UpdateGradients(c);
 }
 
-template <typename Part>
-void Update(const Part& part) {
+// `pixels` is of type `Cells` or `CellGradients`.
+template <typename Pixels>
+void Update(const Pixels& pixels) {
   static const bool is_wide =
       dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core;
-  is_wide ? UpdateWide(part) : UpdateNarrow(part);
+  is_wide ? UpdateWide(pixels) : UpdateNarrow(pixels);
 }
 
 }  // namespace

@@ -1,18 +1,32 @@
-// Convolutions of oneDNN as calls of XLA's CPU backend (XLA FFI).
+// Convolutions by oneDNN as calls of XLA's CPU backend (through XLA FFI). This file
+// defines what Python sees; it includes the rest, so everything is compiled as one.
 //
-// Images are NHWC and dense, in float32 or bfloat16; kernels are HWIO in float32 and
-// are converted to oneDNN's own layout on each call; sums are float32. The stride is 1.
+// Read in this order:
+//   plan.h            a convolution as data, and what oneDNN makes of it
+//   engine.h          runs convolutions; keeps memory between calls
+//   worker.h          the one thread that runs all calls
+//   convolve.h        handlers: one convolution and its gradients
+//   dense.h           handler: FHDR's dense block
+//   dense_backward.h  handler: the gradients of the dense block
+//   cells.h           arithmetic on the cells of an LSTM
+//   lstm.h            handlers: one step of a convolutional LSTM and its gradients
 //
-// XLA calls from several threads at once. All work is handed to one thread that owns
-// OpenMP's team, oneDNN's objects and the buffers below, one set for itself and one for
-// each thread of the team: nothing here needs a lock besides its queue, and no second
-// team competes for the cores.
+// Images are NHWC without gaps, in float32 or bfloat16. Kernels are HWIO in float32 and
+// are converted to oneDNN's own layout on each call. Sums are float32. The stride is 1.
+//
+// XLA calls from several threads at once. They hand all work to one thread, which owns
+// OpenMP's team, oneDNN's objects and the buffers: one set for itself and one for each
+// thread of the team. So only the queue of that thread needs a lock, and no second team
+// competes for the cores.
+//
+// Arrays named of_x, of_kernel and so on are the gradients of x, of kernel and so on.
 
 #include <cstdint>
 #include <utility>
 
 #include "convolve.h"
 #include "dense.h"
+#include "dense_backward.h"
 #include "engine.h"
 #include "lstm.h"
 #include "oneapi/dnnl/dnnl.hpp"
@@ -20,7 +34,8 @@
 
 namespace {
 
-// A handler with so many arguments and results, and what all have in common.
+// Binds so many arrays as arguments and as results, and the attribute `dilation`, which
+// all handlers have.
 template <int arguments, int results, typename Binding>
 auto Buffers(Binding&& binding) {
   if constexpr (arguments > 0) {
@@ -57,9 +72,9 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_lstm_forward, LstmForward,
 XLA_FFI_DEFINE_HANDLER_SYMBOL(jaxhdr_lstm_backward, LstmBackward,
                               (Buffers<8, 5>(ffi::Ffi::Bind())));
 
-// For Python, by ctypes: bytes that are kept between calls, and whether this CPU
-// multiplies bfloat16.
-extern "C" int64_t jaxhdr_held_bytes() { return Buffer::held; }
+// Python calls these by ctypes: the bytes that are kept between calls, and whether this
+// CPU has instructions for bfloat16.
+extern "C" int64_t jaxhdr_held_bytes() { return Buffer::held_bytes; }
 extern "C" int jaxhdr_has_bfloat16() {
   return dnnl::get_effective_cpu_isa() >= dnnl::cpu_isa::avx512_core_bf16;
 }

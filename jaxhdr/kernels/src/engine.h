@@ -1,4 +1,6 @@
-// Part 2 of 7: oneDNN's objects and the memory kept between calls, for one thread.
+// Part 2 of 8: the buffers and the `Engine`, which owns oneDNN's objects and runs
+// convolutions. One thread uses an engine at a time; the engine of the worker (part 3)
+// has further engines for the threads of OpenMP's team.
 
 #pragma once
 
@@ -24,11 +26,11 @@ namespace {
 
 using Arguments = std::unordered_map<int, memory>;
 
-constexpr size_t kPlans = 512;     // kept; the least recently used goes first
-constexpr size_t kAlignment = 64;  // bytes
-constexpr size_t kKernels = 9;     // buffers for kernels
+constexpr size_t kMaxPlans = 512;     // kept; the least recently used is dropped first
+constexpr size_t kAlignment = 64;     // bytes
+constexpr size_t kKernelBuffers = 9;  // what the largest call, a dense block, needs
 
-// Memory that is kept between calls and grows to what the largest one needed.
+// Memory that is kept between calls. It grows to the largest size that was asked for.
 class Buffer {
  public:
   Buffer() = default;
@@ -36,6 +38,7 @@ class Buffer {
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer() { Release(); }
 
+  // Returns at least so many bytes. What the buffer held before may be lost.
   void* Get(size_t bytes) {
     if (bytes > size_) {
       Release();
@@ -43,17 +46,17 @@ class Buffer {
       data_ = std::aligned_alloc(kAlignment, size);
       if (data_ == nullptr) throw std::bad_alloc();
       size_ = size;
-      held += size_;
+      held_bytes += size_;
     }
     return data_;
   }
 
-  static std::atomic<int64_t> held;  // bytes, of all buffers
+  static std::atomic<int64_t> held_bytes;  // by all buffers
 
  private:
   void Release() {
     std::free(data_);
-    held -= size_;
+    held_bytes -= size_;
     data_ = nullptr;
     size_ = 0;
   }
@@ -62,67 +65,72 @@ class Buffer {
   size_t size_ = 0;
 };
 
-std::atomic<int64_t> Buffer::held{0};
+std::atomic<int64_t> Buffer::held_bytes{0};
 
 class Engine {
  public:
   Engine() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
 
-  // The kernel of `what` in oneDNN's own layout, in `buffer`.
-  memory Kernel(const Convolution& what, const float* kernel, Buffer& buffer) {
-    Plan& plan = Find(what);
-    memory user(plan.kernel, engine_, const_cast<float*>(kernel));
-    memory own(plan.own_kernel, engine_, buffer.Get(plan.own_kernel.get_size()));
-    plan.reorder.execute(stream_, {{DNNL_ARG_FROM, user}, {DNNL_ARG_TO, own}});
+  // Returns the kernel as oneDNN reads it in this convolution, in `buffer`.
+  memory PackKernel(const Convolution& convolution, const float* kernel,
+                    Buffer& buffer) {
+    Plan& plan = Find(convolution);
+    memory packed = At(plan.packed_kernel, buffer.Get(plan.packed_kernel.get_size()));
+    plan.repack.execute(
+        stream_, {{DNNL_ARG_FROM, At(plan.kernel, kernel)}, {DNNL_ARG_TO, packed}});
     stream_.wait();
-    return own;
+    return packed;
   }
 
-  // Whether `what` reads a kernel that was made for another convolution.
-  bool Takes(const Convolution& what, const memory& kernel) {
-    return Find(what).own_kernel == kernel.get_desc();
+  // Whether a convolution can read a kernel that was packed for another one.
+  bool Accepts(const Convolution& convolution, const memory& packed) {
+    return Find(convolution).packed_kernel == packed.get_desc();
   }
 
-  // kForward: input and result are x and y; kBackwardInput: the gradients of x and y.
-  void Run(const Convolution& what, void* input, const memory& kernel,
+  // kForward reads `input` and writes `result`. kBackwardInput reads the gradient of
+  // the result from `result` and writes the gradient of the input to `input`.
+  void Run(const Convolution& convolution, void* input, const memory& kernel,
            const float* bias, const void* add, void* result) {
-    Plan& plan = Find(what);
-    const bool forward = what.kind == Kind::kForward;
+    Plan& plan = Find(convolution);
+    const bool is_forward = convolution.kind == Kind::kForward;
     Arguments arguments = {
-        {forward ? DNNL_ARG_SRC : DNNL_ARG_DIFF_SRC, At(plan.input, input)},
+        {is_forward ? DNNL_ARG_SRC : DNNL_ARG_DIFF_SRC, At(plan.input, input)},
         {DNNL_ARG_WEIGHTS, kernel},
-        {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, At(plan.result, result)},
+        {is_forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, At(plan.result, result)},
         {DNNL_ARG_SCRATCHPAD, At(plan.scratchpad, Scratchpad(plan))}};
-    if (what.bias) arguments.insert({DNNL_ARG_BIAS, At(plan.bias, bias)});
-    if (what.add) {
-      const int place = DNNL_ARG_ATTR_MULTIPLE_POST_OP(what.accumulate ? 1 : 0);
+    if (convolution.bias) arguments.insert({DNNL_ARG_BIAS, At(plan.bias, bias)});
+    if (convolution.add) {
+      const int place = DNNL_ARG_ATTR_MULTIPLE_POST_OP(convolution.accumulate ? 1 : 0);
       arguments.insert({place | DNNL_ARG_SRC_1, At(plan.result, add)});
     }
     plan.run.execute(stream_, arguments);
     stream_.wait();
   }
 
-  // The gradients of kernel and bias; with `accumulate`, added to those of the kernel.
-  void RunBackwardKernel(const Convolution& what, const void* input,
+  // Writes the gradients of kernel and bias. With `accumulate`, that of the kernel is
+  // added to what `kernel` holds.
+  void RunBackwardKernel(const Convolution& convolution, const void* input,
                          const void* gradient, float* kernel, float* bias) {
-    Plan& plan = Find(what);
-    memory own = At(plan.own_kernel, own_gradient_.Get(plan.own_kernel.get_size()));
+    Plan& plan = Find(convolution);
+    memory packed =
+        At(plan.packed_kernel, packed_gradient_.Get(plan.packed_kernel.get_size()));
     Arguments arguments = {
         {DNNL_ARG_SRC, At(plan.input, input)},
         {DNNL_ARG_DIFF_DST, At(plan.result, gradient)},
-        {DNNL_ARG_DIFF_WEIGHTS, own},
+        {DNNL_ARG_DIFF_WEIGHTS, packed},
         {DNNL_ARG_SCRATCHPAD, At(plan.scratchpad, Scratchpad(plan))}};
-    if (what.bias) arguments.insert({DNNL_ARG_DIFF_BIAS, At(plan.bias, bias)});
+    if (convolution.bias) arguments.insert({DNNL_ARG_DIFF_BIAS, At(plan.bias, bias)});
     plan.run.execute(stream_, arguments);
-    plan.reorder.execute(
-        stream_, {{DNNL_ARG_FROM, own}, {DNNL_ARG_TO, At(plan.kernel, kernel)}});
+    plan.repack.execute(
+        stream_, {{DNNL_ARG_FROM, packed}, {DNNL_ARG_TO, At(plan.kernel, kernel)}});
     stream_.wait();
   }
 
-  // gradient = 0 where the result of a ReLU was 0.
-  void ReluBackward(Type type, int64_t size, const void* result, void* gradient) {
+  // Sets `gradient` to 0 where `result`, the result of a ReLU, is 0.
+  void RunBackwardRelu(Type type, int64_t size, const void* result, void* gradient) {
     const memory::desc desc({size}, type, memory::format_tag::a);
-    auto [place, is_new] = relus_.try_emplace({static_cast<int64_t>(type), size});
+    auto [place, is_new] =
+        relu_gradients_.try_emplace({static_cast<int64_t>(type), size});
     if (is_new) {
       const auto relu = dnnl::algorithm::eltwise_relu_use_dst_for_bwd;
       const dnnl::eltwise_forward::primitive_desc hint(
@@ -134,26 +142,27 @@ class Engine {
                                     {DNNL_ARG_DIFF_DST, At(desc, gradient)},
                                     {DNNL_ARG_DIFF_SRC, At(desc, gradient)}});
     stream_.wait();
-    if (relus_.size() > kPlans) relus_.clear();
+    if (relu_gradients_.size() > kMaxPlans) relu_gradients_.clear();
   }
 
-  // Runs `body(engine, first, count)` for parts of `size` at once, each on one thread
-  // of the team with an engine of its own. Parts depend on the number of threads alone.
+  // Splits the numbers from 0 to `size` into one part for each thread of the team, and
+  // runs `body(engine, first, count)` on all parts at once, each with an engine of its
+  // own. How they are split depends on the number of threads only.
   template <typename Body>
-  void Share(int64_t size, const Body& body) {
+  void ParallelFor(int64_t size, const Body& body) {
     const int threads = omp_get_max_threads();
-    while (lanes_.size() < static_cast<size_t>(threads)) {
-      lanes_.push_back(std::make_unique<Engine>());
+    while (thread_engines_.size() < static_cast<size_t>(threads)) {
+      thread_engines_.push_back(std::make_unique<Engine>());
     }
     std::vector<std::exception_ptr> errors(threads);
 #pragma omp parallel num_threads(threads)
     {
       const int64_t team = omp_get_num_threads(), thread = omp_get_thread_num();
-      omp_set_num_threads(1);  // for what oneDNN makes in here
+      omp_set_num_threads(1);  // oneDNN starts no threads of its own inside a part
       const int64_t first = size * thread / team;
       const int64_t count = size * (thread + 1) / team - first;
       try {
-        if (count > 0) body(*lanes_[thread], first, count);
+        if (count > 0) body(*thread_engines_[thread], first, count);
       } catch (...) {
         errors[thread] = std::current_exception();
       }
@@ -163,19 +172,20 @@ class Engine {
     }
   }
 
-  // The same for `count` images, or by this engine alone, with all threads for each
-  // image, where the threads would not be busy alike.
+  // Does the same for `count` images if the threads get about equal shares of them.
+  // Otherwise this engine takes the images one by one, with all threads on each.
   template <typename Body>
-  void ShareImages(int64_t count, const Body& body) {
+  void ParallelForImages(int64_t count, const Body& body) {
     const int64_t threads = omp_get_max_threads();
     if (count % threads == 0 || count > 4 * threads) {
-      Share(count, body);
+      ParallelFor(count, body);
     } else {
       body(*this, 0, count);
     }
   }
 
-  Buffer kernels[kKernels], gradients[2], sums;
+  // For the callers. They keep their contents until the next call.
+  Buffer kernel_buffers[kKernelBuffers], gradient_buffers[2], sum_buffer;
 
  private:
   memory At(const memory::desc& desc, const void* data) {
@@ -186,119 +196,31 @@ class Engine {
     return scratchpad_.Get(std::max<size_t>(plan.scratchpad.get_size(), 1));
   }
 
-  Plan& Find(const Convolution& what) {
-    std::vector<int64_t> key = what.Key();
+  Plan& Find(const Convolution& convolution) {
+    std::vector<int64_t> key = convolution.Key();
     const auto found = plans_.find(key);
     if (found != plans_.end()) {
-      order_.splice(order_.begin(), order_, found->second);
+      by_use_.splice(by_use_.begin(), by_use_, found->second);
       return found->second->second;
     }
-    order_.emplace_front(key, Create(what));
-    plans_.emplace(std::move(key), order_.begin());
-    if (plans_.size() > kPlans) {
-      plans_.erase(order_.back().first);
-      order_.pop_back();
+    by_use_.emplace_front(key, CreatePlan(engine_, convolution));
+    plans_.emplace(std::move(key), by_use_.begin());
+    if (plans_.size() > kMaxPlans) {
+      plans_.erase(by_use_.back().first);
+      by_use_.pop_back();
     }
-    return order_.front().second;
-  }
-
-  Plan Create(const Convolution& c) {
-    const bool deep = c.depth > 1;
-    const auto dims = [&](int64_t a, int64_t b, int64_t depth, int64_t rows,
-                          int64_t columns) {
-      return deep ? memory::dims{a, b, depth, rows, columns}
-                  : memory::dims{a, b, rows, columns};
-    };
-    const auto spatial = [&](int64_t depth, int64_t rows, int64_t columns) {
-      return deep ? memory::dims{depth, rows, columns} : memory::dims{rows, columns};
-    };
-    const auto dense = deep ? memory::format_tag::ndhwc : memory::format_tag::nhwc;
-    const memory::desc input(dims(c.batch, c.in, c.depth, c.height, c.width), c.type,
-                             dense);
-    const memory::desc result(
-        dims(c.batch, c.out, 1, c.ResultHeight(), c.ResultWidth()),
-        c.kind == Kind::kForward ? c.result : c.type, dense);
-    const auto kernel_dims = dims(c.out, c.in, c.depth, c.rows, c.columns);
-    const KernelLayout& k = c.kernel;
-    const memory::desc kernel(kernel_dims, Type::f32,
-                              dims(k.out, k.in, k.depth, k.row, k.column));
-    const bool to_kernel = c.kind == Kind::kBackwardKernel;
-    const memory::desc any_kernel(kernel_dims, to_kernel ? Type::f32 : c.type,
-                                  memory::format_tag::any);
-    const memory::desc bias =
-        c.bias ? memory::desc({c.out}, Type::f32, memory::format_tag::a)
-               : memory::desc();
-    const auto stride = spatial(1, 1, 1);
-    const auto dilation = spatial(0, c.dilation - 1, c.dilation - 1);
-    const auto before = spatial(0, c.Above(), c.Margin(c.columns));
-    const auto after_it = spatial(0, c.Below(), c.Margin(c.columns));
-    const auto direct = dnnl::algorithm::convolution_direct;
-
-    dnnl::post_ops after;
-    dnnl::primitive_attr attributes;
-    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    if (!to_kernel) {
-      if (c.accumulate) after.append_sum(1.f);
-      if (c.add) after.append_binary(dnnl::algorithm::binary_add, result);
-      if (c.relu) after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.f, 0.f);
-    }
-    dnnl::primitive_attr with_post_ops = attributes;
-    with_post_ops.set_post_ops(after);
-
-    const dnnl::convolution_forward::primitive_desc forward(
-        engine_, dnnl::prop_kind::forward_training, direct, input,
-        memory::desc(kernel_dims, c.type, memory::format_tag::any), bias, result,
-        stride, dilation, before, after_it,
-        c.kind == Kind::kForward ? with_post_ops : attributes);
-    Plan plan;
-    plan.input = input;
-    plan.kernel = kernel;
-    plan.bias = bias;
-    plan.result = result;
-    if (c.kind == Kind::kForward) {
-      Finish(plan, forward, forward.weights_desc());
-      plan.run = dnnl::convolution_forward(forward);
-    } else if (c.kind == Kind::kBackwardInput) {
-      const dnnl::convolution_backward_data::primitive_desc backward(
-          engine_, direct, input, any_kernel, result, stride, dilation, before,
-          after_it, forward, attributes);
-      Finish(plan, backward, backward.weights_desc());
-      plan.run = dnnl::convolution_backward_data(backward);
-    } else {
-      const dnnl::convolution_backward_weights::primitive_desc backward(
-          engine_, direct, input, any_kernel, bias, result, stride, dilation, before,
-          after_it, forward, attributes);
-      Finish(plan, backward, backward.diff_weights_desc());
-      plan.run = dnnl::convolution_backward_weights(backward);
-    }
-    dnnl::primitive_attr sum;
-    if (to_kernel && c.accumulate) {
-      dnnl::post_ops add;
-      add.append_sum(1.f);
-      sum.set_post_ops(add);
-    }
-    const memory::desc& from = to_kernel ? plan.own_kernel : plan.kernel;
-    const memory::desc& to = to_kernel ? plan.kernel : plan.own_kernel;
-    plan.reorder =
-        dnnl::reorder(dnnl::reorder::primitive_desc(engine_, from, engine_, to, sum));
-    return plan;
-  }
-
-  template <typename Descriptor>
-  static void Finish(Plan& plan, const Descriptor& descriptor, memory::desc kernel) {
-    plan.own_kernel = std::move(kernel);
-    plan.scratchpad = descriptor.scratchpad_desc();
+    return by_use_.front().second;
   }
 
   using Entry = std::pair<std::vector<int64_t>, Plan>;
 
   dnnl::engine engine_;
   dnnl::stream stream_;
-  std::list<Entry> order_;  // most recently used first
+  std::list<Entry> by_use_;  // most recently used first
   std::map<std::vector<int64_t>, std::list<Entry>::iterator> plans_;
-  std::map<std::pair<int64_t, int64_t>, dnnl::primitive> relus_;
-  Buffer scratchpad_, own_gradient_;
-  std::vector<std::unique_ptr<Engine>> lanes_;  // of single threads
+  std::map<std::pair<int64_t, int64_t>, dnnl::primitive> relu_gradients_;
+  Buffer scratchpad_, packed_gradient_;
+  std::vector<std::unique_ptr<Engine>> thread_engines_;
 };
 
 }  // namespace

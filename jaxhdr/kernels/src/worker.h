@@ -1,4 +1,5 @@
-// Part 3 of 7: the one thread that runs all calls, and access to XLA's arrays.
+// Part 3 of 8: the worker, the one thread that runs all calls, and functions that read
+// XLA's arrays. A handler passes its work to `RunTask`.
 
 #pragma once
 
@@ -21,10 +22,12 @@ namespace {
 
 namespace ffi = ::xla::ffi;
 
-// The thread that does all work. Never destroyed: XLA may call until the process ends.
+// A queue of tasks and the thread that runs them. It is never destroyed, because XLA
+// may call until the process ends.
 class Worker {
  public:
-  // That of this process: threads do not survive a fork.
+  // Returns the worker of this process. Threads do not survive a fork, so a forked
+  // process starts a worker of its own.
   static Worker& Get() {
     static std::mutex mutex;
     static Worker* worker = nullptr;
@@ -33,7 +36,7 @@ class Worker {
     return *worker;
   }
 
-  // Runs the task there and waits for its end.
+  // Runs the task on the worker's thread, waits for its end and throws what it threw.
   void Run(const std::function<void(Engine&)>& task) {
     Job job(&task);
     std::unique_lock<std::mutex> lock(mutex_);
@@ -82,6 +85,7 @@ class Worker {
   std::deque<Job*> jobs_;
 };
 
+// Runs the task on the worker's thread. An exception becomes an error that XLA reports.
 ffi::Error RunTask(const std::function<void(Engine&)>& task) {
   try {
     Worker::Get().Run(task);
@@ -102,6 +106,7 @@ Type TypeOf(const ffi::AnyBuffer& buffer) {
   }
 }
 
+// An optional argument that is not given is an array without elements.
 bool IsEmpty(const ffi::AnyBuffer& buffer) { return buffer.element_count() == 0; }
 
 float* Floats(const ffi::AnyBuffer& buffer) {
