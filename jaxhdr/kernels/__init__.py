@@ -1,9 +1,12 @@
-"""Convolutions at the speed of the hardware, on a CPU too.
+"""Convolutions and two larger blocks of them, computed by oneDNN on a CPU.
 
-On a GPU, in an export, and where oneDNN or a compiler is missing, they are XLA's own.
-On a CPU with both, `library` compiles `src/convolution.cc` once, and the same functions
-call oneDNN, which uses all cores: leave JAX its one CPU device. The environment
-variable JAXHDR_CONV chooses: `auto`, `onednn` (an error where it cannot be), `xla`.
+On a CPU with oneDNN and a C++ compiler, `library` compiles `src/convolution.cc` once,
+and the functions of this package call it. It uses all cores, so JAX must have one CPU
+device only. On a GPU, in an export, and where oneDNN or a compiler is missing, the same
+functions use XLA's convolutions. The environment variable JAXHDR_CONV chooses: `auto`
+(the default), `onednn` (an error where it cannot be used) or `xla`.
+
+Read `convolution`, `dense` and `lstm` for the functions, `dispatch` for the choice.
 """
 
 from jaxhdr.kernels.convolution import convolve

@@ -1,11 +1,12 @@
 """One convolution, with bias, sum and ReLU, and its gradients.
 
-Images are NHWC in float32 or a type of 16 bits, which is that of the result; kernels,
-biases and their gradients are float32. The stride is 1. XLA's CPU backend takes about
-six times as long for the weight gradient of a wide convolution, and of one with few
-outputs, as for the equal matrix product (`benchmarks/weight_gradient.py` on two cores):
-where oneDNN is not at hand they are such products there. On other platforms all are
-standard convolutions.
+Images are NHWC in float32 or a type of 16 bits, and the result has their type. Kernels,
+biases and their gradients are float32. The stride is 1.
+
+For a convolution with many outputs, or with very few, XLA's CPU backend takes about six
+times as long for the gradient of the kernel as for the same sum written as a matrix
+product (`benchmarks/weight_gradient.py` on two cores). So on a CPU without oneDNN these
+gradients are matrix products. On other platforms they are standard convolutions.
 """
 
 import functools
@@ -21,14 +22,14 @@ from jaxhdr.kernels import dispatch, library
 Image = Float[Array, "_ _ _ _"]
 Kernel = Float[Array, "_ _ _ _"]
 
-# Channels from which, or up to which, the matrix product was the faster.
+# Outputs from which, and up to which, the matrix product was faster.
 _WIDE = 128
 _NARROW = 4
 
-# Side of a kernel from which it pays to split it by columns.
+# Side of a kernel from which it is faster to compute its columns together.
 _LARGE = 5
 
-_BLOCK = 16  # channels that oneDNN takes together
+_BLOCK = 16  # channels that oneDNN computes together
 
 
 class _Options(NamedTuple):
@@ -53,13 +54,13 @@ def convolve(
     """Returns x * kernel + bias + add, through a ReLU if wanted.
 
     Args:
-      x: the images; their type is that of the result.
-      kernel: with odd sides.
-      bias: one per channel.
-      add: of the shape and type of the result.
-      dilation: distance of the kernel's taps.
-      same: zero padding that keeps the size; otherwise none.
-      relu: whether negative results become 0.
+      x: images; the result has their type.
+      kernel: kernel with odd sides.
+      bias: one value per output channel, or None for no bias.
+      add: images of the shape and type of the result, or None to add nothing.
+      dilation: distance between neighbouring taps of the kernel, in pixels.
+      same: whether to pad with zeros so that the size is kept; otherwise no padding.
+      relu: whether to set negative results to 0.
     """
     rows, columns, _, outputs = kernel.shape
     is_plain = add is None and dilation == 1 and same and not relu
@@ -78,9 +79,11 @@ def convolve(
 
 
 def _by_columns(x: Image, kernel: Kernel, bias: Array | None) -> Image:
-    """Returns x * kernel + bias by one convolution for all columns of the kernel.
+    """Returns x * kernel + bias, with the columns of the kernel as further outputs.
 
-    oneDNN computes at least 16 outputs, so a few cost it as much.
+    oneDNN computes at least 16 outputs, so that fewer cost it as much. One convolution
+    by a kernel of one column has the sums of all columns as its outputs; they are then
+    shifted and added.
     """
     rows, columns, inputs, outputs = kernel.shape
     together = kernel.transpose(0, 2, 1, 3).reshape(rows, 1, inputs, -1)
@@ -148,7 +151,8 @@ def _forward(
     options: _Options, x: Image, kernel: Kernel, bias: Array, add: Array
 ) -> tuple[Image, _Residuals]:
     y: Any = _convolve(options, x, kernel, bias, add)
-    # Of what is added only the shape is needed, of the result only the signs.
+    # The gradient needs to know whether something was added, but not its values, and of
+    # the result only where it is positive.
     add = add[:0] if add.ndim > 1 else add
     return y, _Residuals(x, kernel, bias, add, y if options.relu else None)
 
@@ -180,7 +184,7 @@ def _backward_by_onednn(
     like = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, kernel, bias)]
     of_x = dispatch.call("backward_input", like[0], gradient, kernel, **attributes)
     if options.dilation > 1 and x.shape[-1] % _BLOCK:
-        # oneDNN 3.2 leaves the last channels wrong in bfloat16.
+        # oneDNN 3.2 computes wrong gradients for the last channels in bfloat16.
         x, gradient = x.astype(jnp.float32), gradient.astype(jnp.float32)
     of_kernel, of_bias = dispatch.call(
         "backward_kernel", like[1:], x, gradient, **attributes
@@ -229,7 +233,7 @@ def _unfold_gradient(x: Image, gradient: Image, *, size: int) -> Kernel:
 
 
 def _unfold(image: Image, size: int) -> Float[Array, "b h w offsets c"]:
-    """Returns, for each pixel, those that a kernel at it covers, row by row."""
+    """Returns for each pixel all pixels under a kernel centred on it, row by row."""
     _, height, width, _ = image.shape
     margin = size // 2
     padded = jnp.pad(image, ((0, 0), (margin, margin), (margin, margin), (0, 0)))

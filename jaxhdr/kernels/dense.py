@@ -1,8 +1,9 @@
 """FHDR's dilated dense block in one call (Khan et al. 2019, Fig. 3).
 
-A 1 x 1 convolution of two inputs, four dilated 3 x 3 convolutions that each read all
-before them, and a 1 x 1 convolution. oneDNN runs it in one buffer without joining
-channels; elsewhere it is XLA's convolutions of joined channels.
+The block is a 1 x 1 convolution of two inputs, four dilated 3 x 3 convolutions that
+each read all features before them, and a 1 x 1 convolution. oneDNN runs it in one
+buffer without copying channels together. Elsewhere XLA concatenates them before each
+convolution.
 """
 
 import functools
@@ -29,10 +30,10 @@ class DenseKernels(NamedTuple):
     """The parameters of a block, float32.
 
     Attributes:
-      compress: of the first layer; its inputs are `x` and then `local`.
-      bias: of the first layer.
-      dense: of the dilated layers; layer i reads 64 + 32 i channels.
-      fuse: of the last layer.
+      compress: kernel of the first layer; its inputs are `x` and then `local`.
+      bias: bias of the first layer.
+      dense: kernels of the dilated layers; layer i reads 64 + 32 i channels.
+      fuse: kernel of the last layer.
     """
 
     compress: Float[Array, "1 1 128 64"]
@@ -47,10 +48,10 @@ def dense_block(
     """Returns the block's output.
 
     Args:
-      x: its input; the type is that of the result.
-      local: the block's own output of the previous iteration.
-      kernels: its parameters.
-      dilation: of the 3 x 3 convolutions.
+      x: the block's input; the result has its type.
+      local: the block's own output in the previous iteration.
+      kernels: the block's parameters.
+      dilation: dilation of the 3 x 3 convolutions.
     """
     if not library.supports(x.dtype):
         return _by_xla(dilation, x, local, kernels)
@@ -98,7 +99,7 @@ def _forward(
         return tuple(found)
 
     def by_xla(x: Features, local: Features, kernels: DenseKernels):
-        # The gradient computes the block again: it has no use for the groups.
+        # The gradient computes the block again and does not read the groups.
         return _by_xla(dilation, x, local, kernels), jnp.zeros(groups.shape, x.dtype)
 
     y, made = dispatch.choose(by_onednn, by_xla, x, local, kernels)

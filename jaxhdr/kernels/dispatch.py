@@ -1,7 +1,8 @@
-"""One function with two bodies: calls of the library on a CPU, plain JAX elsewhere.
+"""Functions with two implementations: the compiled library on a CPU, else plain JAX.
 
-Which one is taken is known only when a program is lowered: to a CPU for running, the
-calls; to any other platform, or for export, what every XLA can compile.
+JAX chooses between them when it lowers a program. A program that will run on a CPU gets
+the calls of the library. A program for another platform, or for export, gets the plain
+JAX, which every XLA can compile.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from jaxtyping import Array, PyTree
 
 from jaxhdr.kernels import library
 
-Body = Callable[..., PyTree[Array]]
+Implementation = Callable[..., PyTree[Array]]
 
 
 def call(
@@ -24,28 +25,38 @@ def call(
     *arrays: Array,
     **attributes: Any,
 ) -> PyTree[Array]:
-    """Returns what the library's handler makes of arrays."""
+    """Returns the results of one handler of the compiled library.
+
+    Args:
+      handler: name of the handler without its prefix, such as `forward`.
+      results: shapes and types of the results.
+      arrays: the handler's array arguments.
+      attributes: the handler's other arguments, each an `np.int64`.
+    """
     return jax.ffi.ffi_call(library.target(handler), results)(*arrays, **attributes)
 
 
-def choose(onednn: Body, xla: Body, *arguments: PyTree[Array]) -> PyTree[Array]:
-    """Returns `onednn(*arguments)` or `xla(*arguments)`, which must be alike.
+def choose(
+    onednn: Implementation, xla: Implementation, *arguments: PyTree[Array]
+) -> PyTree[Array]:
+    """Returns `onednn(*arguments)` or `xla(*arguments)`.
 
-    Under `vmap` it runs for one element after the other.
+    Both must return the same shapes and types. Under `vmap` it runs for one element
+    after the other.
 
     Args:
-      onednn: uses `call`.
-      xla: does not.
-      arguments: of both.
+      onednn: implementation that calls the compiled library.
+      xla: the same in plain JAX.
+      arguments: arrays, or trees of arrays, passed to either.
     """
     leaves, structure = jax.tree.flatten(arguments)
     shapes, of_result = jax.tree.flatten(jax.eval_shape(xla, *arguments))
     if 0 in shapes[0].shape:
         return xla(*arguments)
 
-    def flat(body: Body) -> Callable[..., list[Array]]:
+    def flat(implementation: Implementation) -> Callable[..., list[Array]]:
         return lambda *leaves: jax.tree.leaves(
-            body(*jax.tree.unflatten(structure, leaves))
+            implementation(*jax.tree.unflatten(structure, leaves))
         )
 
     @jax.custom_batching.sequential_vmap
@@ -60,28 +71,32 @@ _choice.multiple_results = True
 
 
 @_choice.def_impl
-def _run(*leaves: Array, onednn: Body, xla: Body) -> list[Array]:
-    # Outside jit: operation by operation, each of which JAX compiles once per shape.
+def _run(*leaves: Array, onednn: Implementation, xla: Implementation) -> list[Array]:
+    # This runs outside jit, where JAX compiles each operation once per shape.
     return (onednn if jax.default_backend() == "cpu" else xla)(*leaves)
 
 
 @_choice.def_abstract_eval
-def _shapes(*leaves: Any, onednn: Body, xla: Body) -> list[Any]:
+def _shapes(*leaves: Any, onednn: Implementation, xla: Implementation) -> list[Any]:
     del onednn
     like = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
     found = jax.eval_shape(xla, *like)
     return [ShapedArray(x.shape, x.dtype) for x in found]
 
 
-def _lower_anywhere(context: Any, *leaves: Any, onednn: Body, xla: Body) -> Any:
+def _lower_anywhere(
+    context: Any, *leaves: Any, onednn: Implementation, xla: Implementation
+) -> Any:
     del onednn
     return mlir.lower_fun(xla, multiple_results=True)(context, *leaves)
 
 
-def _lower_on_cpu(context: Any, *leaves: Any, onednn: Body, xla: Body) -> Any:
+def _lower_on_cpu(
+    context: Any, *leaves: Any, onednn: Implementation, xla: Implementation
+) -> Any:
     is_export = context.module_context.lowering_parameters.for_export
-    body = xla if is_export else onednn
-    return mlir.lower_fun(body, multiple_results=True)(context, *leaves)
+    chosen = xla if is_export else onednn
+    return mlir.lower_fun(chosen, multiple_results=True)(context, *leaves)
 
 
 mlir.register_lowering(_choice, _lower_anywhere)

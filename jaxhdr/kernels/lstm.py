@@ -1,9 +1,9 @@
 """One step of a convolutional LSTM (Shi et al. 2015, equation 3) in one call.
 
-All gates are one 3 x 3 convolution. oneDNN computes it a few rows at a time, and the
-cell is updated from its sums while they are in the cache; elsewhere it is XLA's
-convolution and elementwise functions. The cell and all arithmetic on gates are float32
-whatever the type of the images.
+One 3 x 3 convolution computes all gates. On a CPU with oneDNN it is computed a few rows
+at a time, and the cell is updated from its sums while they are in the cache. Elsewhere
+XLA computes the convolution and then the elementwise functions. The cell and all
+arithmetic on gates are float32, whatever the type of the images is.
 """
 
 from typing import NamedTuple
@@ -20,11 +20,11 @@ Features = Float[Array, "b h w _"]
 
 
 class LstmState(NamedTuple):
-    """What one step hands to the next.
+    """What one step passes to the next.
 
     Attributes:
-      cell: float32.
-      hidden: of the type of the images; it is the step's output.
+      cell: the cell, in float32.
+      hidden: the hidden state, in the type of the images; it is the step's output.
     """
 
     cell: Features
@@ -35,10 +35,10 @@ class LstmWeights(NamedTuple):
     """The parameters of a layer, float32.
 
     Attributes:
-      kernel: of the gates write, forget, candidate and output, in this order; its
-        inputs are `x` and then the hidden state.
-      bias: of the gates.
-      peepholes: weights by which write, forget and output gate see the cell, or None.
+      kernel: kernel whose outputs are the gates write, forget, candidate and output, in
+        this order, and whose inputs are `x` and then the hidden state.
+      bias: bias of the gates.
+      peepholes: weights of the cell in the write, forget and output gates, or None.
     """
 
     kernel: Float[Array, "3 3 _ gates"]
@@ -50,9 +50,9 @@ def lstm_step(x: Features, state: LstmState | None, weights: LstmWeights) -> Lst
     """Returns the state after reading `x`.
 
     Args:
-      x: the images; their type is that of the hidden state.
-      state: before; None for zeros, whose convolution is not computed.
-      weights: of the layer.
+      x: images; the hidden state has their type.
+      state: state before the step; None for zeros, whose convolution is skipped.
+      weights: parameters of the layer.
     """
     if state is None:
         cell, hidden = jnp.zeros(0, jnp.float32), jnp.zeros(0, x.dtype)
@@ -97,7 +97,15 @@ def _by_platform(
 def _run(
     x: Features, hidden: Array, cell: Array, weights: LstmWeights, *, keep_gates: bool
 ) -> tuple[Features, Features, Array]:
-    """Returns cell, hidden state, and the gates for the gradient, or an empty array."""
+    """Returns the cell, the hidden state, and the gates or an empty array.
+
+    Args:
+      x: images.
+      hidden: hidden state before the step; empty in the first step.
+      cell: cell before the step; empty in the first step.
+      weights: parameters of the layer.
+      keep_gates: whether to return the gates, which the gradient needs.
+    """
     num_gates = weights.kernel.shape[-1]
     pixels = x.shape[:3]
     of_gates = (*pixels, num_gates) if keep_gates else (0,)
@@ -115,7 +123,7 @@ def _run(
         return cell, hidden, gates
 
     def by_xla(x: Features, hidden: Array, cell: Array, weights: LstmWeights):
-        # The gradient computes the step again: it has no use for the gates.
+        # The gradient computes the step again and does not read the gates.
         cell, hidden = _by_xla(x, hidden, cell, weights)
         return cell, hidden, jnp.zeros(of_gates, jnp.float32)
 
