@@ -2,11 +2,12 @@
 
 MkDocs calls the functions whose names begin with `on_`. They add the pages that are
 written elsewhere in the repository (model cards, the README of each data set, the
-changelog), and they turn TeX between dollar signs into MathML, which browsers draw
-without a script.
+changelog), add the font of the formulas, and turn TeX between dollar signs into MathML,
+which browsers draw without a script.
 """
 
 import html
+import importlib.util
 import pathlib
 import re
 from typing import Any
@@ -33,6 +34,10 @@ come from, under which licence they are, what their unit is, and how they are sp
 [Data sets](data.md) explains what all of them have in common.
 """
 
+# Without a font that has tables for mathematics, browsers place indices badly. This one
+# (SIL Open Font License) comes with a package and is copied into the site.
+_FONT = "STIXTwoMath-Regular.ttf"
+
 # A fenced block, code between backticks, a formula on lines of its own, and a formula
 # within a line. Code comes first, so that a dollar sign in it is no formula.
 _PARTS = re.compile(
@@ -51,6 +56,7 @@ def on_files(files: Any, config: Any) -> Any:
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=text))
     files.append(File.generated(config, _DATA_SETS, content=_data_sets()))
+    files.append(File.generated(config, f"assets/{_FONT}", content=_font()))
     return files
 
 
@@ -76,6 +82,14 @@ def on_page_content(content: str, page: Any, **_: Any) -> str:
     for number, mathml in enumerate(page.formulas):
         content = content.replace(_PLACEHOLDER.format(number), mathml)
     return content
+
+
+def _font() -> bytes:
+    package = importlib.util.find_spec("ziamath")  # found, but not imported
+    if package is None or not package.submodule_search_locations:
+        raise PluginError("ziamath, which has the font, is missing: install '.[docs]'")
+    folder = pathlib.Path(package.submodule_search_locations[0])
+    return (folder / "fonts" / _FONT).read_bytes()
 
 
 def _data_sets() -> str:
