@@ -8,26 +8,21 @@ larger than a tile is then cut into tiles that overlap by the model's receptive 
 so the result is that of the whole image.
 """
 
-import contextlib
-import functools
-import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tqdm
-from flax import linen as nn
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from jaxhdr import image_io, kernels, models
 from jaxhdr.errors import UserError
+from jaxhdr.estimators import TiledModel, WholeOperator
 from jaxhdr.imaging import expansion, scales
 from jaxhdr.options import PRECISIONS, RESPONSES
 from jaxhdr.storage.pretrained import Pretrained, StrPath, load_pretrained
-from jaxhdr.tiling import Span, tile_layout
 
 TILES: Final = {"float32": 768, "bfloat16": 1280}
 """Largest sides of a tile in pixels, by precision: FHDR, T = 4, then takes 3 GiB."""
@@ -56,6 +51,11 @@ class Reconstructor:
     own, as padding it would change its borders, and so is every image for a model with
     a context. Nothing is kept from one image to the next.
 
+    Models and classical operators are called alike. An operator always takes the whole
+    image at once, takes it for sRGB-encoded, and computes in float32. A model without
+    a choice of precision computes in float32, too, and a model without an estimate of
+    the camera's response takes every photograph for sRGB-encoded.
+
     Attributes:
       label: which weights these are, with a hash or a step.
       scale: unit of the results, always `ldr_white`.
@@ -77,54 +77,32 @@ class Reconstructor:
 
         Args:
           model: a shipped model's name, that of a classical operator, the workdir of a
-            training run, or a .safetensors file.
+            training run, a .safetensors file, or a model that is loaded already.
           tile: largest side of a tile in pixels; `auto` for that of `TILES`; None for
-            the whole image at once, as classical operators always take it.
+            the whole image at once.
           precision: what the model computes in, one of `PRECISIONS`; its last layers
             always in float32. `auto` is bfloat16 on a CPU that multiplies it (AVX512-
-            BF16, AMX) where oneDNN is used, else float32. Models without a choice
-            compute in float32.
+            BF16, AMX) where oneDNN is used, else float32.
           response: `estimated` leaves it to the model how the camera encoded its
-            radiance; `srgb` says that it is known to have been as sRGB. A model without
-            an estimate takes every photograph for sRGB.
+            radiance; `srgb` says that it is known to have been as sRGB.
           progress: show a bar over tiles, on a terminal.
 
         Raises:
           UserError: there is no such model, precision or response, or the tile is too
             small.
         """
-        if precision not in PRECISIONS:
-            raise UserError(
-                f"precision is {precision!r}; expected one of {list(PRECISIONS)}"
-            )
-        if response not in RESPONSES:
-            raise UserError(
-                f"response is {response!r}; expected one of {list(RESPONSES)}"
-            )
-        if not isinstance(model, Pretrained):
-            model = load_pretrained(model)
-        self.label = model.label
+        _check_choice("precision", precision, PRECISIONS)
+        _check_choice("response", response, RESPONSES)
+        loaded = _loaded(model)
+        self._estimate = _estimator(
+            loaded, tile=tile, precision=precision, response=response, progress=progress
+        )
+        self._own_scale = loaded.scale
+        self.label = loaded.label
         self.scale = scales.LDR_WHITE
-        self.alignment = scales.alignment_note(model.scale)
-        self._own_scale = model.scale
-        self._model: Any = model.model
-        self._params = model.params
-        self._progress = progress
-        self.precision, self.response = "float32", "srgb"
-        if isinstance(model.model, expansion.Operator):
-            return
-        if hasattr(model.model, "dtype"):
-            self.precision = _faster() if precision == "auto" else precision
-            self._model = model.model.clone(dtype=self.precision)
-        if response == "srgb":
-            self._model = models.taking_srgb(self._model)
-        if models.estimates_response(self._model):
-            self.response = "estimated"
-        self._has_context = _has_context(self._params, self._model)
-        self._halo: int = model.model.receptive_radius  # pyright: ignore
-        self._tile = _side(tile, self.precision)
-        if self._tile is not None:
-            tile_layout(self._tile + 1, self._tile, self._halo)
+        self.alignment = scales.alignment_note(loaded.scale)
+        self.precision = self._estimate.precision
+        self.response = self._estimate.response
 
     def __call__(self, image: ImageLike) -> Float[np.ndarray, "h w 3"]:
         """Returns the HDR image of a photograph.
@@ -136,7 +114,7 @@ class Reconstructor:
         Raises:
           UserError: the image cannot be used, or the memory does not suffice.
         """
-        return self._run(_last_stage, to_encoded(image)).stages[0]
+        return self._run(to_encoded(image), only_last=True).stages[0]
 
     def stages(self, image: ImageLike) -> Float[np.ndarray, "stages h w 3"]:
         """Returns all estimates of the model; the last is the answer.
@@ -154,51 +132,15 @@ class Reconstructor:
         Raises:
           UserError: as for a call.
         """
-        return self._run(_all_stages, to_encoded(image))
+        return self._run(to_encoded(image), only_last=False)
 
-    def _run(self, function: Any, encoded: Float[np.ndarray, "h w 3"]) -> Details:
-        if isinstance(self._model, expansion.Operator):
-            context = None
-            stages = expansion.expand(encoded, operator=self._model)[None]
-        else:
-            context = self._context(encoded)
-            stages = self._tiles(function, encoded, context)
+    def _run(self, encoded: Float[np.ndarray, "h w 3"], *, only_last: bool) -> Details:
+        stages, context = self._estimate(encoded, only_last=only_last)
         factors = scales.alignment_factors(stages, encoded, scale=self._own_scale)
         if self.alignment:
             stages *= factors[:, None, None, None]
-        curve_input = getattr(self._model, "curve_input", "encoded")
+        curve_input = getattr(self._estimate.model, "curve_input", "encoded")
         return Details(encoded, stages, context, factors, curve_input)
-
-    def _context(self, encoded: Float[np.ndarray, "h w 3"]) -> Any:
-        if not self._has_context:
-            return None
-        with _memory_errors(encoded, "pass a smaller image"):
-            context = _whole_context(self._params, encoded[None], model=self._model)
-            return jax.block_until_ready(context)
-
-    def _tiles(
-        self, function: Any, encoded: Float[np.ndarray, "h w 3"], context: Any
-    ) -> Float[np.ndarray, "stages h w 3"]:
-        rows, columns = (
-            tile_layout(n, n if self._tile is None else self._tile, self._halo)
-            for n in encoded.shape[:2]
-        )
-        tiles = list(itertools.product(rows, columns))
-        disable = None if self._progress else True
-        advice = f"pass a smaller tile, of more than {2 * self._halo}"
-        result = None
-        for row, column in tqdm.tqdm(tiles, unit="tile", leave=False, disable=disable):
-            seen = encoded[row.start : row.stop, column.start : column.stop]
-            with _memory_errors(seen, advice):
-                output = np.asarray(
-                    function(self._params, seen[None], context, model=self._model)
-                )
-            if result is None:
-                result = np.empty((len(output), *encoded.shape), np.float32)
-            target = result[:, slice(*row[2:]), slice(*column[2:])]
-            target[...] = output[:, _kept(row), _kept(column)]
-        assert result is not None
-        return result
 
 
 def reconstruct(
@@ -262,6 +204,42 @@ def to_encoded(image: ImageLike) -> Float[np.ndarray, "h w 3"]:
     return array.astype(np.float32)
 
 
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UserError(f"{name} is {value!r}; expected one of {list(choices)}")
+
+
+def _loaded(model: StrPath | Pretrained) -> Pretrained:
+    return model if isinstance(model, Pretrained) else load_pretrained(model)
+
+
+def _estimator(
+    loaded: Pretrained,
+    *,
+    tile: int | str | None,
+    precision: str,
+    response: str,
+    progress: bool,
+) -> TiledModel | WholeOperator:
+    """Returns a loaded model with the choices that a user has made for it."""
+    if isinstance(loaded.model, expansion.Operator):
+        return WholeOperator(loaded.model)
+    model, chosen = loaded.model, "float32"
+    if hasattr(model, "dtype"):
+        chosen = _faster() if precision == "auto" else precision
+        fields: dict[str, Any] = {"dtype": chosen}
+        model = model.clone(**fields)
+    if response == "srgb":
+        model = models.taking_srgb(model)
+    return TiledModel(
+        model,
+        loaded.params,
+        precision=chosen,
+        tile=_side(tile, chosen),
+        progress=progress,
+    )
+
+
 def _side(tile: int | str | None, precision: str) -> int | None:
     if not isinstance(tile, str):
         return tile
@@ -275,49 +253,3 @@ def _side(tile: int | str | None, precision: str) -> int | None:
 
 def _faster() -> str:
     return "bfloat16" if kernels.supports(jnp.dtype("bfloat16")) else "float32"
-
-
-def _kept(span: Span) -> slice:
-    return slice(span.keep_start - span.start, span.keep_stop - span.start)
-
-
-def _has_context(params: Any, model: nn.Module) -> bool:
-    image = jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32)
-    function = functools.partial(_whole_context, model=model)
-    return bool(jax.tree.leaves(jax.eval_shape(function, params, image)))
-
-
-@contextlib.contextmanager
-def _memory_errors(encoded: Float[np.ndarray, "h w 3"], advice: str) -> Iterator[None]:
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        height, width, _ = encoded.shape
-        raise UserError(
-            f"not enough memory for {width} x {height} pixels at once; {advice}"
-        ) from error
-
-
-@functools.partial(jax.jit, static_argnames="model")
-def _whole_context(
-    params: Any, encoded: Float[Array, "1 h w 3"], *, model: nn.Module
-) -> Any:
-    return model.apply({"params": params}, encoded, method="context")
-
-
-@functools.partial(jax.jit, static_argnames="model")
-def _all_stages(
-    params: Any, encoded: Float[Array, "1 h w 3"], context: Any, *, model: nn.Module
-) -> Float[Array, "stages h w 3"]:
-    stages: Any = model.apply({"params": params}, encoded, context)
-    return stages[:, 0].astype(jnp.float32)
-
-
-@functools.partial(jax.jit, static_argnames="model")
-def _last_stage(
-    params: Any, encoded: Float[Array, "1 h w 3"], context: Any, *, model: nn.Module
-) -> Float[Array, "1 h w 3"]:
-    stages: Any = model.apply({"params": params}, encoded, context)
-    return stages[-1].astype(jnp.float32)
