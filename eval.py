@@ -15,57 +15,51 @@ from ml_collections import config_flags
 
 from jaxhdr import metrics, options
 from jaxhdr.errors import UserError
-from jaxhdr.evaluation import image_sets, reports, scoring
-from jaxhdr.storage import checkpoints
+from jaxhdr.evaluation import image_sets, reports
+from jaxhdr.evaluation.methods import open_methods
+from jaxhdr.evaluation.runs import open_run
+from jaxhdr.evaluation.scoring import Scoring
+from jaxhdr.evaluation.writing import About, write_evaluation
 
-_DISPLAY = metrics.Display()
+FLAGS = flags.FLAGS
+DISPLAY = metrics.Display()
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a training run to score.")
-_CONFIG = config_flags.DEFINE_config_file(
+flags.DEFINE_string("workdir", None, "Folder of a training run to score.")
+config_flags.DEFINE_config_file(
     "config", None, "Whose validation images to score on, without a run."
 )
-_PAIRS = flags.DEFINE_list(
+flags.DEFINE_list(
     "pairs", None, "Two folders to score on: photographs, HDR images of their names."
 )
-_TRUTH_ALIGNMENT = flags.DEFINE_bool(
+flags.DEFINE_bool(
     "truth_alignment",
     True,
     "Bring the truth of --pairs to the photograph's scale; without, 1.0 must be what "
     "just clips it.",
 )
-_STEP = flags.DEFINE_integer("step", None, "Checkpoint; default the newest.")
-_NUM_IMAGES = flags.DEFINE_integer("num_images", None, "Default all.", lower_bound=1)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Default as in training.")
-_MODEL = flags.DEFINE_list(
-    "model", [], "Models and classical operators (aky, kov, ...) to score."
-)
-_PREDICTIONS = flags.DEFINE_list(
-    "predictions", [], "Folders of other methods' HDR files to score."
-)
-_PHOTOGRAPHS = flags.DEFINE_string(
+flags.DEFINE_integer("step", None, "Checkpoint; default the newest.")
+flags.DEFINE_integer("num_images", None, "Default all.", lower_bound=1)
+flags.DEFINE_string("data_dir", None, "Default as in training.")
+flags.DEFINE_list("model", [], "Models and classical operators (aky, ...) to score.")
+flags.DEFINE_list("predictions", [], "Folders of other methods' HDR files to score.")
+flags.DEFINE_string(
     "photographs", None, "Write the photographs to this folder instead, as PNG."
 )
-_METRICS = flags.DEFINE_list("metrics", None, "Names of the columns; default all.")
-_ALIGNMENT = flags.DEFINE_enum(
+flags.DEFINE_list("metrics", None, "Names of the columns; default all.")
+flags.DEFINE_enum(
     "alignment", "none", list(metrics.ALIGNMENTS), "Of estimates to the truth."
 )
-_RESPONSE_CORRECTION = flags.DEFINE_bool(
+flags.DEFINE_bool(
     "response_correction", False, "Correct the camera's response (Hanji et al. 2022)."
 )
-_WHITE = flags.DEFINE_float(
-    "white", _DISPLAY.white, "cd/m^2 of the photograph's white."
+flags.DEFINE_float("white", DISPLAY.white, "cd/m^2 of the photograph's white.")
+flags.DEFINE_float("peak", DISPLAY.peak, "cd/m^2 of the display's brightest pixel.")
+flags.DEFINE_float("black", DISPLAY.black, "cd/m^2 of the display's darkest pixel.")
+flags.DEFINE_float(
+    "pixels_per_degree", DISPLAY.pixels_per_degree, "Of the viewer's visual angle."
 )
-_PEAK = flags.DEFINE_float(
-    "peak", _DISPLAY.peak, "cd/m^2 of the display's brightest pixel."
-)
-_BLACK = flags.DEFINE_float(
-    "black", _DISPLAY.black, "cd/m^2 of the display's darkest pixel."
-)
-_PIXELS_PER_DEGREE = flags.DEFINE_float(
-    "pixels_per_degree", _DISPLAY.pixels_per_degree, "Of the viewer's visual angle."
-)
-_PICTURES = flags.DEFINE_bool("pictures", True, "Show each image in report.html.")
-_OUTPUT = flags.DEFINE_string("output", None, "Default WORKDIR/evaluation/STEP.")
+flags.DEFINE_bool("pictures", True, "Show each image in report.html.")
+flags.DEFINE_string("output", None, "Default WORKDIR/evaluation/STEP.")
 
 
 def main(argv: list[str]) -> None:
@@ -84,68 +78,58 @@ def main(argv: list[str]) -> None:
 
 
 def _run() -> str:
-    sources = (_WORKDIR.value, _CONFIG.value, _PAIRS.value)
-    if sum(source is not None for source in sources) != 1:
+    if sum(map(bool, (FLAGS.workdir, FLAGS.config, FLAGS.pairs))) != 1:
         raise UserError("give exactly one of --workdir, --config and --pairs")
-    if _PHOTOGRAPHS.value:
-        count = image_sets.write_photographs(_images(), _PHOTOGRAPHS.value)
-        return f"{count} photographs in {_PHOTOGRAPHS.value}\n"
-    scoring_options = {
-        "metrics": _METRICS.value,
-        "protocol": _protocol(),
-        "predictions": _PREDICTIONS.value,
-        "with_pictures": _PICTURES.value,
-    }
-    if _WORKDIR.value:
-        report = scoring.evaluate_workdir(
-            _WORKDIR.value,
-            step=_STEP.value,
-            num_images=_NUM_IMAGES.value,
-            data_dir=_DATA_DIR.value,
-            output=_OUTPUT.value,
-            others=_MODEL.value,
-            **scoring_options,
-        )
-        return reports.markdown(report)
-    if not _OUTPUT.value:
+    if not (FLAGS.workdir or FLAGS.output or FLAGS.photographs):
         raise UserError("--output is missing: give the folder of the report")
-    report = scoring.evaluate_methods(
-        _images(), _OUTPUT.value, models=_MODEL.value, **scoring_options
+    scoring = Scoring(
+        metrics.select(metrics.METRICS if FLAGS.metrics is None else FLAGS.metrics),
+        metrics.Protocol(FLAGS.alignment, FLAGS.response_correction, _display()),
+        with_pictures=FLAGS.pictures,
     )
+    about, folder, own = About(), FLAGS.output, {}
+    if FLAGS.workdir:
+        run = open_run(
+            FLAGS.workdir,
+            step=FLAGS.step,
+            num_images=FLAGS.num_images,
+            data_dir=FLAGS.data_dir,
+        )
+        images, about, own = run.images, run.about, {"": run.method}
+        folder = folder or run.folder
+    else:
+        images = _images()
+    if FLAGS.photographs:
+        count = image_sets.write_photographs(images, FLAGS.photographs)
+        return f"{count} photographs in {FLAGS.photographs}\n"
+    methods = open_methods(models=FLAGS.model, predictions=FLAGS.predictions) | own
+    report = write_evaluation(images, methods, folder, scoring=scoring, about=about)
     return reports.markdown(report)
 
 
 def _images() -> image_sets.ImageSet:
-    if _PAIRS.value:
-        if len(_PAIRS.value) != 2:
-            raise UserError(
-                f"--pairs is {','.join(_PAIRS.value)}; expected two folders, of "
-                "photographs and of HDR images, with a comma between"
-            )
-        return image_sets.from_folders(
-            *_PAIRS.value,
-            num_images=_NUM_IMAGES.value,
-            is_aligned=_TRUTH_ALIGNMENT.value,
+    if FLAGS.config:
+        return image_sets.from_config(
+            FLAGS.config.to_dict(),
+            num_images=FLAGS.num_images,
+            data_dir=FLAGS.data_dir,
         )
-    if _WORKDIR.value:
-        config = checkpoints.load_trained(_WORKDIR.value).config
-    else:
-        config = _CONFIG.value.to_dict()
-    return image_sets.from_config(
-        config, num_images=_NUM_IMAGES.value, data_dir=_DATA_DIR.value
+    if len(FLAGS.pairs) != 2:
+        raise UserError(
+            f"--pairs is {','.join(FLAGS.pairs)}; expected two folders, of photographs "
+            "and of HDR images, with a comma between"
+        )
+    return image_sets.from_folders(
+        *FLAGS.pairs, num_images=FLAGS.num_images, is_aligned=FLAGS.truth_alignment
     )
 
 
-def _protocol() -> metrics.Protocol:
-    return metrics.Protocol(
-        alignment=_ALIGNMENT.value,
-        response_correction=_RESPONSE_CORRECTION.value,
-        display=metrics.Display(
-            white=_WHITE.value,
-            peak=_PEAK.value,
-            black=_BLACK.value,
-            pixels_per_degree=_PIXELS_PER_DEGREE.value,
-        ),
+def _display() -> metrics.Display:
+    return metrics.Display(
+        white=FLAGS.white,
+        peak=FLAGS.peak,
+        black=FLAGS.black,
+        pixels_per_degree=FLAGS.pixels_per_degree,
     )
 
 

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import fhdr_release
-from jaxhdr.evaluation import image_sets, scoring
+from jaxhdr.evaluation import image_sets, reports, scoring
+from jaxhdr.evaluation.methods import by_model
 from jaxhdr.imaging import color
 from jaxhdr.inference import Reconstructor
 from jaxhdr.metrics import STOPS_FLOOR, Protocol, select
@@ -66,7 +67,7 @@ def scores(kind: str, methods: dict, options: argparse.Namespace) -> dict:
         protocol=Protocol(alignment="median"),
     ):
         rows += evaluated.rows
-    return scoring.mean_scores(rows)
+    return reports.mean_scores(rows)
 
 
 def regressions(model: Reconstructor, options: argparse.Namespace) -> dict[str, float]:
@@ -105,7 +106,7 @@ def main() -> None:
         name: Reconstructor(name, tile=None, response=options.response)
         for name in options.models
     }
-    methods = {name: scoring.by_model(model) for name, model in models.items()}
+    methods = {name: by_model(model) for name, model in models.items()}
     for kind in options.kinds:
         means = scores(kind, methods, options)
         print(json.dumps({"kind": kind, "means": means}), flush=True)

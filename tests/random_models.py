@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxhdr.models import create_model
-from jaxhdr.storage import weight_files
+from jaxhdr.storage import checkpoints, weight_files
 from jaxhdr.storage.pretrained import Pretrained
 
 # Without the zero last layer, which would return the photograph linearised.
@@ -58,3 +58,20 @@ def write_random_weights(path: str | os.PathLike, *, half: bool = False) -> None
         metadata={"model": json.dumps(FIELDS), "scale": "ldr_white"},
         float16=half,
     )
+
+
+def save_random_run(workdir: str | os.PathLike, config: dict, *, step: int = 7) -> None:
+    """Writes a checkpoint as training does: random parameters for `config["model"]`."""
+    name = config["model"]["name"]
+    params = random_params() if name == "fhdr" else random_sparam_lstm().params
+    if name == "sparam":
+        params = params["sparam"]
+    with checkpoints.open_manager(workdir) as manager:
+        checkpoints.save(
+            manager,
+            step,
+            params=jax.tree.map(np.asarray, dict(params)),
+            train_state={"step": np.zeros(())},
+            config=config,
+            data={},
+        )

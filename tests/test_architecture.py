@@ -26,14 +26,15 @@ ALLOWED = {
     "metrics": {"imaging", "options"},
     "storage": {"atomic", "image_io", "imaging", "models", "options"},
     "data": set(),
+    "estimators": {"imaging", "models", "tiling"},
     "inference": {
+        "estimators",
         "image_io",
         "imaging",
         "kernels",
         "models",
         "options",
         "storage",
-        "tiling",
     },
     "pictures": {"atomic", "imaging", "inference", "models"},
     "evaluation": {
@@ -43,7 +44,6 @@ ALLOWED = {
         "imaging",
         "inference",
         "metrics",
-        "models",
         "pictures",
         "storage",
     },
@@ -73,7 +73,7 @@ OPEN_TO_ALL = {"errors", "_version"}
 # may define layers; the others use the type of a model (see below).
 OWNERS = {
     "absl": set(),
-    "flax": {"evaluation", "inference", "models", "storage", "training"},
+    "flax": {"estimators", "models", "storage", "training"},
     "grain": {"data"},
     "imageio": {"image_io"},
     "matplotlib": {"pictures"},
@@ -106,7 +106,7 @@ FOR_TRAINING_ONLY = ("grain", "ml_collections", "tensorflow", "tensorflow_datase
 # The parts of the library that the programs around it may import.
 PROGRAMS = {
     "train.py": {"options", "training"},
-    "eval.py": {"evaluation", "metrics", "options", "storage"},
+    "eval.py": {"evaluation", "metrics", "options"},
     "configs": set(),
     "data_builders": {"atomic", "data", "image_io", "imaging"},
 }

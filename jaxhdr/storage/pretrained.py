@@ -59,7 +59,7 @@ def load_pretrained(source: StrPath) -> Pretrained:
         return Pretrained(operator, {}, label, scale=expansion.SCALE)
     # Not pathlib: it raises on a name too long.
     if os.path.isdir(source):
-        return _load_run(source)
+        return load_run(source).pretrained
     if os.path.exists(source):
         return _load_file(pathlib.Path(source))
     raise UserError(
@@ -68,6 +68,35 @@ def load_pretrained(source: StrPath) -> Pretrained:
         f"({', '.join(expansion.OPERATORS)}), the folder of a training run, or a "
         f"{_SUFFIX} file"
     )
+
+
+class TrainedRun(NamedTuple):
+    """A checkpoint of a training run, and how it was trained."""
+
+    pretrained: Pretrained
+    step: int
+    config: Mapping[str, Any]
+    """The fields of `configs/default.py`."""
+
+
+def load_run(workdir: StrPath, *, step: int | None = None) -> TrainedRun:
+    """Returns a checkpoint of a training run.
+
+    Args:
+      workdir: folder of the training run.
+      step: step of the checkpoint; default the newest.
+
+    Raises:
+      UserError: the run holds no such checkpoint, or it is damaged.
+    """
+    trained = _load_trained(workdir, step=step)
+    model = _checked_model(
+        trained.config["model"], trained.params, source=os.fspath(workdir)
+    )
+    label = f"{_name(workdir)} step {trained.step}"
+    scale = trained_scale(trained.config)
+    pretrained = Pretrained(model, _on_device(trained.params), label, scale)
+    return TrainedRun(pretrained, trained.step, trained.config)
 
 
 class Stored(NamedTuple):
@@ -200,16 +229,6 @@ def _load_file(path: pathlib.Path) -> Pretrained:
     model = _checked_model(stored.fields, stored.params, source=str(path))
     label = f"{path.stem} {_digest(stored.params)}"
     return Pretrained(model, _on_device(stored.params), label, stored.scale)
-
-
-def _load_run(workdir: StrPath) -> Pretrained:
-    trained = _load_trained(workdir)
-    model = _checked_model(
-        trained.config["model"], trained.params, source=os.fspath(workdir)
-    )
-    label = f"{_name(workdir)} step {trained.step}"
-    scale = trained_scale(trained.config)
-    return Pretrained(model, _on_device(trained.params), label, scale)
 
 
 def _load_trained(workdir: StrPath, *, step: int | None = None) -> Any:

@@ -128,15 +128,6 @@ def read_scores(
     return found
 
 
-def is_best(
-    workdir: str | os.PathLike, metric: str, *, method: str, higher_is_better: bool
-) -> bool:
-    """Returns whether the newest validation score of a run is its best one."""
-    series = read_scores(workdir).get(metric, {}).get(method, [])
-    scores = [score if higher_is_better else -score for _, score in series]
-    return bool(scores) and scores[-1] == max(scores)
-
-
 @contextlib.contextmanager
 def open_log(workdir: str | os.PathLike, *, num_steps: int) -> Iterator[RunLog]:
     """Yields the log of the run in `workdir`, and creates the folder if needed."""

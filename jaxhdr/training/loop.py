@@ -17,18 +17,14 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import linen as nn
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
 from jaxhdr import data
 from jaxhdr.errors import UserError
-from jaxhdr.evaluation import image_sets, scoring
 from jaxhdr.imaging import camera
-from jaxhdr.metrics import Metric, select
 from jaxhdr.models import create_model
-from jaxhdr.pictures import previews
 from jaxhdr.storage import checkpoints, run_log
-from jaxhdr.training import crops, initialisation, losses
+from jaxhdr.training import crops, initialisation, losses, validation
 from jaxhdr.training.step import TrainState, create_optimizer, create_state, train_step
 
 # Model options that change how, not what, it computes.
@@ -61,8 +57,8 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
         ema_decay=config.optimizer.ema_decay,
         **step_options(config),
     )
-    evaluator = _create_evaluator(config, model)
-    best = _best_metric(config)
+    validate = validation.create_validation(config, model)
+    best = validation.create_best(config)
     with (
         contextlib.closing(_open_batches(config)) as batches,
         checkpoints.open_manager(
@@ -84,6 +80,7 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
             batches.set_state(restored.data)
         first = int(state.step)
         log.start(first)
+        best.resume(run_log.read_scores(workdir))
         if first:
             log.say(f"continuing after step {first}")
         for number in range(first + 1, config.train.num_steps + 1):
@@ -93,13 +90,8 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
             if _is_due(number, config.train.log_every) or last:
                 log.write(number, _finite(terms, number), images=len(batch["hdr"]))
             if _is_due(number, config.train.evaluate_every) or last:
-                method = evaluator(state.ema_params, number, log)
-                if best is not None and run_log.is_best(
-                    workdir,
-                    best.name,
-                    method=method,
-                    higher_is_better=best.higher_is_better,
-                ):
+                scores = validate(state.ema_params, number, log)
+                if best.is_improved_by(scores):
                     checkpoints.save_trained(
                         workdir / _BEST,
                         number,
@@ -199,57 +191,3 @@ def _open_batches(config: Any) -> Any:
         seed=config.seed,
         bright_share=fields.bright_share,
     )
-
-
-def _best_metric(config: Any) -> Metric | None:
-    """Returns the score that says which parameters are the best, if one is wanted."""
-    name = config.eval.best_metric
-    if not name:
-        return None
-    if name not in config.eval.metrics:
-        raise UserError(
-            f"eval.best_metric is {name!r}; expected one of eval.metrics, "
-            f"{tuple(config.eval.metrics)}, or '' to keep the last parameters only"
-        )
-    return select([name])[0]
-
-
-def _create_evaluator(config: Any, model: nn.Module) -> Any:
-    """Returns evaluator(params, step, log): scores and a sample sheet into the log.
-
-    It returns the name of the last stage, the answer, among the scores.
-    """
-    metrics = select(config.eval.metrics)
-
-    def evaluator(params: PyTree, step: int, log: run_log.RunLog) -> str:
-        predict = scoring.predictor(model, params, scale=config.loss.scale)
-        images = image_sets.from_config(
-            config.to_dict(), num_images=config.eval.num_images or None
-        )
-        rows, shown = [], []
-        methods = {"": scoring.by_run(predict)}
-        for evaluated in scoring.evaluate(methods, images.read(()), metrics):
-            rows += evaluated.rows
-            if len(shown) < config.eval.num_samples:
-                shown.append(_triple(evaluated))
-        means = scoring.mean_scores(rows)
-        log.write_scalars(
-            step,
-            {
-                f"{run_log.VALIDATION}/{method}/{name}": value
-                for method, scores in means.items()
-                for name, value in scores.items()
-            },
-        )
-        log.write_sheet(step, previews.sample_sheet(shown))
-        return list(means)[-1]
-
-    return evaluator
-
-
-def _triple(
-    evaluated: scoring.Evaluated,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    *_, prediction = evaluated.estimates.values()
-    image = evaluated.image
-    return np.asarray(image.encoded), prediction, np.asarray(image.hdr)

@@ -6,6 +6,10 @@ from configs import default
 from jaxhdr import image_io, metrics
 from jaxhdr.errors import UserError
 from jaxhdr.evaluation import image_sets, scoring
+from jaxhdr.evaluation.methods import open_methods
+from jaxhdr.evaluation.reports import mean_scores
+from jaxhdr.evaluation.scoring import Scoring
+from jaxhdr.evaluation.writing import write_evaluation
 from jaxhdr.imaging import camera, color
 from tests.golden_scenes import version
 from tests.random_models import write_random_weights
@@ -82,14 +86,13 @@ def test_operators_and_files_are_scored_without_a_run(folders, tmp_path):
     theirs.mkdir()
     for image in image_sets.from_folders(*folders).read(()):
         np.save(theirs / f"{image.name}.npy", np.asarray(image.hdr))
-    report = scoring.evaluate_methods(
+    report = write_evaluation(
         image_sets.from_folders(photographs, truths),
+        open_methods(models=["kuo"], predictions=[theirs]),
         tmp_path / "report",
-        models=["kuo"],
-        predictions=[theirs],
-        metrics=["log2_rmse", "hdr_vdp2_p_det"],
+        scoring=Scoring(metrics.select(["log2_rmse", "hdr_vdp2_p_det"])),
     )
-    scores = scoring.mean_scores(report.rows)
+    scores = mean_scores(report.rows)
     assert list(scores) == ["linearised input", "kuo", "theirs"]
     assert scores["theirs"] == {"log2_rmse": 0, "hdr_vdp2_p_det": 0}
     assert scores["kuo"]["log2_rmse"] > 0.1
@@ -102,14 +105,15 @@ def test_methods_are_told_by_their_names(folders, tmp_path):
     weights = tmp_path / "mine.safetensors"
     write_random_weights(weights)
     images = image_sets.from_folders(*folders, num_images=1)
-    report = scoring.evaluate_methods(
-        images, tmp_path / "x", models=[str(weights)], metrics=["psnr_mu"]
+    report = write_evaluation(
+        images,
+        open_methods(models=[str(weights)]),
+        tmp_path / "x",
+        scoring=Scoring(metrics.select(["psnr_mu"])),
     )
     assert report.rows[1]["method"].startswith("mine")
     with pytest.raises(UserError, match="have one name"):
-        scoring.evaluate_methods(
-            images, tmp_path / "y", models=["kuo"], predictions=[tmp_path / "kuo"]
-        )
+        open_methods(models=["kuo"], predictions=[tmp_path / "kuo"])
 
 
 def test_a_picture_shows_the_estimate_as_it_is_scored(folders):
@@ -147,7 +151,40 @@ def test_prepared_pairs_keep_their_own_photographs(monkeypatch):
     assert "own" in images.protocol["photographs"]
 
 
-def test_nothing_to_evaluate_is_refused(folders, tmp_path):
-    with pytest.raises(UserError, match="name models or folders"):
-        scoring.evaluate_methods(image_sets.from_folders(*folders), tmp_path / "x")
-    assert not (tmp_path / "x").exists()
+CONFIG = {
+    "data": {"name": "scenes", "validation_split": "validation", "data_dir": ""},
+    "camera": {"clipped_fraction": [0.05, 0.1], "jpeg_share": 0.0},
+    "eval": {"seed": 5},
+}
+
+
+def record(name):
+    hdr = version(name, "ref").astype(np.float32)
+    return {
+        "hdr": hdr,
+        "clipping_levels": camera.clipping_levels(hdr),
+        "name": name,
+        "scene": f"scene of {name}",
+    }
+
+
+def test_a_photograph_does_not_depend_on_the_other_images(monkeypatch):
+    records = [record(name) for name in SCENES]
+    monkeypatch.setattr(image_sets.data, "data_source", lambda *_, **__: records)
+    images = image_sets.from_config(CONFIG)
+    both, again = list(images.read(())), list(images.read(()))
+    one = list(image_sets.from_config(CONFIG, num_images=1).read(()))
+    other_seed = {**CONFIG, "eval": {"seed": 6}}
+    other = next(image_sets.from_config(other_seed).read(()))
+    assert [image.name for image in both] == ["gradient_sun", "interior_window"]
+    for image, same in zip([*both, both[0]], [*again, *one], strict=True):
+        np.testing.assert_array_equal(image.encoded, same.encoded)
+        np.testing.assert_array_equal(image.hdr, same.hdr)
+    assert not np.array_equal(both[0].hdr, other.hdr)
+    assert 0.03 < np.mean(camera.is_clipped(both[0].encoded)) < 0.12
+
+
+def test_a_split_without_images_is_refused(monkeypatch):
+    monkeypatch.setattr(image_sets.data, "data_source", lambda *_, **__: [])
+    with pytest.raises(UserError, match="scenes has no images in split 'validation'"):
+        image_sets.from_config(CONFIG)

@@ -1,0 +1,132 @@
+"""Methods to score: models, classical operators, and results that lie in files.
+
+A method gets an image of the evaluation, looks at its photograph only, and returns its
+estimates in scale `ldr_white`. All models are scored the same way, those in training
+too: on the whole image at once, in float32.
+"""
+
+import dataclasses
+import glob
+import os
+import pathlib
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Float
+
+from jaxhdr import image_io
+from jaxhdr.errors import UserError
+from jaxhdr.evaluation import image_sets
+from jaxhdr.evaluation.image_sets import Example
+from jaxhdr.evaluation.scoring import Estimate
+from jaxhdr.inference import Reconstructor
+from jaxhdr.storage.pretrained import Pretrained, StrPath
+
+__all__ = ["Method", "by_folder", "by_model", "open_method", "open_methods"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """What makes estimates of a photograph.
+
+    Attributes:
+      estimate: returns the stages of an image; the last is the answer.
+      label: which weights these are, with a hash or a step; "files" for results that
+        lie in a folder.
+      files: what tells the files of such a folder from later ones of the same names;
+        "" for a model.
+    """
+
+    estimate: Estimate
+    label: str
+    files: str = ""
+
+    def __call__(self, image: Example) -> Float[np.ndarray, "stages h w 3"]:
+        """Returns the stages of an image."""
+        return self.estimate(image)
+
+
+def open_methods(
+    *, models: Iterable[str] = (), predictions: Iterable[StrPath] = ()
+) -> dict[str, Method]:
+    """Returns methods by their names: models first, then results that lie in files.
+
+    Args:
+      models: names of shipped models and of classical operators, workdirs of training
+        runs and weight files. The name of a path is its last part.
+      predictions: folders of other methods' results, see `by_folder`.
+
+    Raises:
+      UserError: there is no such model, or two methods have one name.
+    """
+    models, predictions = list(models), list(predictions)
+    opened = {
+        pathlib.Path(name).name.removesuffix(".safetensors"): open_method(name)
+        for name in models
+    }
+    opened |= {pathlib.Path(path).name: by_folder(path) for path in predictions}
+    if len(opened) < len(models) + len(predictions):
+        raise UserError(
+            f"two of {[*models, *map(str, predictions)]} have one name; a report tells "
+            "methods by it, so rename one"
+        )
+    return opened
+
+
+def open_method(model: StrPath | Pretrained) -> Method:
+    """Returns the method that is a model or a classical operator.
+
+    It computes in float32, so that the scores of a program do not depend on the
+    machine.
+
+    Args:
+      model: its name, folder or file as `Reconstructor` takes it, or the loaded model.
+
+    Raises:
+      UserError: there is no such model.
+    """
+    return by_model(Reconstructor(model, tile=None, precision="float32"))
+
+
+def by_model(reconstructor: Reconstructor) -> Method:
+    """Returns the method that reconstructs as `reconstructor` does."""
+    return Method(
+        lambda image: reconstructor.stages(np.asarray(image.encoded)),
+        label=reconstructor.label,
+    )
+
+
+def by_folder(folder: StrPath) -> Method:
+    """Returns the method whose results are in a folder of HDR files.
+
+    A file has the name of the photograph that `image_sets.write_photographs` writes
+    and a suffix of its own.
+
+    Raises, when called:
+      UserError: there is no such file or several, it cannot be read, or its size is
+        not that of the photograph.
+    """
+
+    def read(image: Example) -> Float[np.ndarray, "1 h w 3"]:
+        stem = image_sets.file_stem(image.name)
+        found = sorted(pathlib.Path(folder).glob(f"{glob.escape(stem)}.*"))
+        if len(found) != 1:
+            raise UserError(
+                f"{folder} has {len(found)} files {stem}.*; expected one HDR image of "
+                "the photograph of that name, which --photographs writes"
+            )
+        hdr = image_io.read_hdr(found[0])
+        if hdr.shape != image.encoded.shape:
+            raise UserError(
+                f"{found[0]} has shape {hdr.shape}, its photograph "
+                f"{image.encoded.shape}; both must be one size"
+            )
+        return hdr[None]
+
+    return Method(read, label="files", files=_state(folder))
+
+
+def _state(folder: str | os.PathLike) -> str:
+    """Returns what tells the files of a folder from later ones of the same names."""
+    paths = sorted(path for path in pathlib.Path(folder).glob("*") if path.is_file())
+    return image_sets.versions(paths)
