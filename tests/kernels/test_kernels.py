@@ -74,7 +74,7 @@ def test_convolutions_equal_those_of_xla(onednn, dtype, seed):
     size, dilation = rng.choice([1, 3, 5, 9]), int(rng.integers(1, 5))
     reach = int((size - 1) * dilation)
     same = bool(rng.random() < 0.7 or min(height, width) <= reach)
-    if size == 9:  # the reference would take long
+    if size == 9:  # XLA's convolution takes long
         inputs, outputs = inputs % 20 + 1, outputs % 20 + 1
     shrunk = (0 if same else reach) * np.ones(2, int)
     arguments = [
@@ -124,7 +124,8 @@ def dense_arguments(rng, shape, *, dtype=FLOAT32):
     return x, local, kernels.DenseKernels(compress, array(rng, 64), dense, fuse)
 
 
-# With a number of images that divides among threads, each thread has images of its own.
+# If the number of images is a multiple of the number of threads, each thread takes
+# images of its own.
 @pytest.mark.parametrize(
     "shape", [(1, 40, 33), (3, 7, 5), (2, 1, 1), (4, 9, 6), (17, 3, 4)], ids=str
 )
@@ -269,12 +270,15 @@ def test_an_export_holds_standard_convolutions_only(name, fields, platform):
     ids=["fhdr", "sparam_lstm"],
 )
 def test_a_step_of_training_is_that_of_xla(onednn, trained):
-    """Loss to 1e-5; each parameter's change to 1e-3 of its largest, step for slope."""
+    """The loss agrees to 1e-5, each parameter's change to 1e-3 of the largest change.
+
+    One step of SGD changes a parameter in proportion to its gradient.
+    """
     rng = np.random.default_rng(6)
     hdr = np.exp(rng.normal(size=(2, 24, 20, 3))).astype(np.float32)
     levels = np.stack([camera.clipping_levels(image) for image in hdr])
     batch = {"hdr": jnp.asarray(hdr), "clipping_levels": jnp.asarray(levels)}
-    optimizer = optax.sgd(1e4)  # so that no change is rounded away beside its parameter
+    optimizer = optax.sgd(1e4)  # large, so that rounding loses no change
 
     def run(backend):
         onednn.setenv(library.VARIABLE, backend)
