@@ -17,16 +17,17 @@ from jaxhdr.kernels import library
 from jaxhdr.models import create_model
 
 SIDE = 256
+COMPACT = {"backbone": "compact"}
 CASES = [
     ("FHDR, T = 1", "fhdr", {"num_iterations": 1}),
     ("FHDR, T = 4", "fhdr", {"num_iterations": 4}),
-    ("the same, response estimated", "fhdr", {"linearisation": "estimated"}),
+    ("the same, response estimated", "fhdr", {"front": {"response": "estimated"}}),
     ("SParam-Net", "sparam", {}),
-    ("SParam-Net, compact", "sparam", {"backbone": "compact"}),
+    ("SParam-Net, compact", "sparam", COMPACT),
     ("SParam-Net + ConvLSTM-Net", "sparam_lstm", {}),
-    ("the same, compact", "sparam_lstm", {"backbone": "compact"}),
-    ("the same, N = 3", "sparam_lstm", {"backbone": "compact", "num_regions": 3}),
-    ("the same, N = 7", "sparam_lstm", {"backbone": "compact", "num_regions": 7}),
+    ("the same, compact", "sparam_lstm", {"sparam": COMPACT}),
+    ("the same, N = 3", "sparam_lstm", {"sparam": COMPACT | {"num_regions": 3}}),
+    ("the same, N = 7", "sparam_lstm", {"sparam": COMPACT | {"num_regions": 7}}),
 ]
 
 

@@ -30,7 +30,7 @@ from jaxhdr.kernels import library
 from jaxhdr.models import create_model
 
 FHDR = {"name": "fhdr", "head": "residual"}
-SPARAM_LSTM = {"name": "sparam_lstm", "backbone": "compact"}
+SPARAM_LSTM = {"name": "sparam_lstm", "sparam": {"backbone": "compact"}}
 # Fields of the model, number of images, their side, whether gradients are computed.
 CASES = {
     "FHDR, T = 1, 256 x 256": (FHDR | {"num_iterations": 1}, 1, 256, False),

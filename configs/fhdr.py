@@ -24,8 +24,7 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
     config.data.update(data)
     config.model = {
         "name": "fhdr",
-        "linearisation": "srgb",
-        "smooth_noise": False,
+        "front": {"response": "srgb", "smooth_noise": False},
         "num_iterations": 4,
         "head": "residual",
         "peak": config.loss.get_ref("peak"),

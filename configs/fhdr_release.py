@@ -50,12 +50,12 @@ def get_config(argument: str = "1") -> ml_collections.ConfigDict:
     config.loss.image_mean = "geometric"
     config.optimizer.ema_decay = 0.995
     if argument in ("estimated", "smoothed"):
-        config.model.linearisation = "estimated"
+        config.model.front.response = "estimated"
         # The estimate reads the whole view, the layers a part of it.
         config.train.inner_crop = config.data.patch_size
         config.data.patch_size = 256
     if argument == "smoothed":
-        config.model.smooth_noise = True
+        config.model.front.smooth_noise = True
         config.data.unclipped_share = 0.2
         config.loss.scale_invariance = 0.9
     config.train.evaluate_every = 250

@@ -34,8 +34,8 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
         "backbone": "vgg16",
         "positive": "exponential",
         "dropout_rate": 0.5,
-        "curve_input": "encoded",
-        "smooth_noise": False,
+        "curve_of": "encoded",
+        "front": {"response": "srgb", "smooth_noise": False},
     }
     if preset == "paper":
         _as_published(config)
@@ -61,7 +61,7 @@ def _as_published(config: ml_collections.ConfigDict) -> None:
 def _compact(config: ml_collections.ConfigDict) -> None:
     config.model.backbone = "compact"
     config.model.dropout_rate = 0.1
-    config.model.curve_input = "linear"  # training starts at the linearised photograph
+    config.model.curve_of = "radiance"  # training starts at the linearised photograph
     config.data.batch_size = 8
     config.loss.clipped_weight = 5.0
     config.loss.structure_weight = 0.1

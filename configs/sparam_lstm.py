@@ -17,19 +17,22 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
     """Returns the configuration for `[PRESET,]DATA`."""
     config = sparam.get_config(argument)
     is_paper = config.model.backbone == "vgg16"
-    config.model.name = "sparam_lstm"
-    config.model.update(
-        {
+    first_network = config.model.to_dict()
+    del first_network["name"]
+    config.model = {
+        "name": "sparam_lstm",
+        "sparam": first_network,
+        "conv_lstm": {
             "peepholes": False,
             "shared_prelu": False,
             "forget_bias": 1.0,
             "head": "relu" if is_paper else "residual",
             "peak": config.loss.get_ref("peak"),
-            "keep_white": not is_paper,
             "dtype": "float32",
             "remat": False,
-        }
-    )
+        },
+        "keep_white": not is_paper,
+    }
     # Eq. 8: (beta, alpha) of SParam-Net and ConvLSTM-Net. The paper found alpha > beta
     # better; its values are lost.
     config.loss.stage_weights = (0.3, 0.7)

@@ -20,8 +20,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss = release.loss
     config.loss.stage_weights = (0.3, 0.7)
     config.eval = release.eval
-    config.model.curve_input = "estimated"
-    config.model.dtype = "bfloat16"
+    config.model.sparam.front.response = "estimated"
+    config.model.conv_lstm.dtype = "bfloat16"
     config.optimizer.learning_rate = 5e-4
     config.train.num_steps = 1_200
     config.train.evaluate_every = 200

@@ -9,7 +9,6 @@ so the result is that of the whole image.
 """
 
 import os
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import jax
@@ -18,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxhdr import image_io, kernels, models
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_choice
 from jaxhdr.estimators import TiledModel, WholeOperator
 from jaxhdr.imaging import expansion, scales
 from jaxhdr.options import PRECISIONS, RESPONSES
@@ -40,8 +39,6 @@ class Details(NamedTuple):
     """What the model knew of the whole image, in its own scale; None for most."""
     factors: Float[np.ndarray, " stages"]
     """What aligned each stage: 1 for a model whose own scale is `ldr_white`."""
-    curve_input: str = "encoded"
-    """What an S-curve in the context takes, see `models.sparam`."""
 
 
 class Reconstructor:
@@ -91,8 +88,8 @@ class Reconstructor:
           UserError: there is no such model, precision or response, or the tile is too
             small.
         """
-        _check_choice("precision", precision, PRECISIONS)
-        _check_choice("response", response, RESPONSES)
+        check_choice("precision", precision, PRECISIONS)
+        check_choice("response", response, RESPONSES)
         loaded = _loaded(model)
         self._estimate = _estimator(
             loaded, tile=tile, precision=precision, response=response, progress=progress
@@ -139,8 +136,7 @@ class Reconstructor:
         factors = scales.alignment_factors(stages, encoded, scale=self._own_scale)
         if self.alignment:
             stages *= factors[:, None, None, None]
-        curve_input = getattr(self._estimate.model, "curve_input", "encoded")
-        return Details(encoded, stages, context, factors, curve_input)
+        return Details(encoded, stages, context, factors)
 
 
 def reconstruct(
@@ -204,11 +200,6 @@ def to_encoded(image: ImageLike) -> Float[np.ndarray, "h w 3"]:
     return array.astype(np.float32)
 
 
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise UserError(f"{name} is {value!r}; expected one of {list(choices)}")
-
-
 def _loaded(model: StrPath | Pretrained) -> Pretrained:
     return model if isinstance(model, Pretrained) else load_pretrained(model)
 
@@ -225,10 +216,9 @@ def _estimator(
     if isinstance(loaded.model, expansion.Operator):
         return WholeOperator(loaded.model)
     model, chosen = loaded.model, "float32"
-    if hasattr(model, "dtype"):
+    if models.has_dtype(model):
         chosen = _faster() if precision == "auto" else precision
-        fields: dict[str, Any] = {"dtype": chosen}
-        model = model.clone(**fields)
+        model = models.with_dtype(model, chosen)
     if response == "srgb":
         model = models.taking_srgb(model)
     return TiledModel(

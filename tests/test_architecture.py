@@ -22,7 +22,7 @@ ALLOWED = {
     "image_io": {"atomic", "options"},  # files <-> NumPy, without JAX
     "imaging": set(),
     "kernels": {"atomic"},
-    "models": {"imaging", "kernels"},
+    "models": {"imaging", "kernels", "options"},
     "metrics": {"imaging", "options"},
     "storage": {"atomic", "image_io", "imaging", "models", "options"},
     "data": set(),

@@ -7,11 +7,14 @@ side of an output pixel that can change it, beside the whole image's context.
 
 `model.apply(variables, encoded, method="context")` returns what a part of the image
 needs to know of the whole (histograms, curve parameters), as a pytree whose leaves
-have a batch axis first, or None. `model.apply(variables, part, context)` then equals
-that part of the whole result, up to the receptive radius. Without a context the given
-image is the whole. Dropout is active only under an rng called "dropout".
+have a batch axis first; it may have no leaves, or be None. `model.apply(variables,
+part, context)` then equals that part of the whole result, up to the receptive radius.
+Without a context the given image is the whole. Dropout is active only under an rng
+called "dropout".
 """
 
+import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 from flax import linen as nn
@@ -30,39 +33,91 @@ MODELS: dict[str, type[nn.Module]] = {
 }
 
 
-# Options by which a model estimates the camera's response, and their value without.
-_WITHOUT_ESTIMATE = {"linearisation": "srgb", "curve_input": "linear"}
-
-
 def create_model(name: str, **fields: Any) -> nn.Module:
-    """Returns the model called `name`, with `fields` as its attributes.
+    """Returns the model called `name`.
+
+    Args:
+      name: one of `MODELS`.
+      fields: attributes of the model as plain data; those of a part of it are a mapping,
+        `front={"response": "estimated"}`.
 
     Raises:
-      UserError: the name, or a field of it, is not known.
+      UserError: the name or a field is not known, or a field has no such value.
     """
     if name not in MODELS:
         raise UserError(f"unknown model {name!r}; available: {sorted(MODELS)}")
-    known = set(MODELS[name].__dataclass_fields__) - {"parent", "name"}
-    if unknown := sorted(set(fields) - known):
+    known = set(_known_options(MODELS[name]))
+    if unknown := sorted(set(_given_options(fields)) - known):
         raise UserError(
             f"model {name!r} has no option {unknown}; available: {sorted(known)}"
         )
-    return MODELS[name](**fields)
+    return _made(MODELS[name], fields)
 
 
 def estimates_response(model: nn.Module) -> bool:
     """Returns whether the model estimates the camera's response."""
-    return isinstance(model, Response) or bool(_estimating(model))
+    if isinstance(model, SParamLSTM):
+        return estimates_response(model.sparam)
+    if isinstance(model, FHDR | SParam):
+        return model.front.response == "estimated"
+    return isinstance(model, Response)
 
 
 def taking_srgb(model: nn.Module) -> nn.Module:
     """Returns the same model, but one that takes every photograph for sRGB-encoded.
 
-    Parameters of the estimate are then not used. `Response` is nothing else, and stays.
+    It does not use the parameters of the estimate. `Response` does nothing but estimate,
+    and is returned unchanged.
     """
-    fields: dict[str, Any] = {n: _WITHOUT_ESTIMATE[n] for n in _estimating(model)}
-    return model.clone(**fields)
+    if isinstance(model, SParamLSTM):
+        return model.clone(sparam=taking_srgb(model.sparam))
+    if isinstance(model, FHDR | SParam):
+        return model.clone(front=model.front.clone(response="srgb"))
+    return model
 
 
-def _estimating(model: nn.Module) -> list[str]:
-    return [n for n in _WITHOUT_ESTIMATE if getattr(model, n, None) == "estimated"]
+def has_dtype(model: nn.Module) -> bool:
+    """Returns whether the model can compute in more than one number format."""
+    return isinstance(model, FHDR | SParamLSTM)
+
+
+def with_dtype(model: nn.Module, dtype: Any) -> nn.Module:
+    """Returns the same model, but one that computes in another number format.
+
+    Raises:
+      UserError: the format is not one of `checks.DTYPES`.
+    """
+    if isinstance(model, SParamLSTM):
+        return model.clone(conv_lstm=model.conv_lstm.clone(dtype=dtype))
+    return model.clone(dtype=dtype)
+
+
+def _parts(kind: type[nn.Module]) -> dict[str, type[nn.Module]]:
+    """Returns the types of the fields that are modules themselves, by name."""
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    return {n: type(d) for n, d in defaults.items() if isinstance(d, nn.Module)}
+
+
+def _known_options(kind: type[nn.Module], prefix: str = "") -> Iterator[str]:
+    """Yields the names of all fields, those of a part as "part.field"."""
+    parts = _parts(kind)
+    for field in dataclasses.fields(kind):
+        if field.name in parts:
+            yield from _known_options(parts[field.name], f"{prefix}{field.name}.")
+        elif field.name not in ("parent", "name"):
+            yield prefix + field.name
+
+
+def _given_options(fields: Any, prefix: str = "") -> Iterator[str]:
+    for name, value in fields.items():
+        if hasattr(value, "items"):  # a mapping; a `ConfigDict` is no `Mapping`
+            yield from _given_options(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _made(kind: type[nn.Module], fields: Any) -> nn.Module:
+    parts = _parts(kind)
+    return kind(
+        **{n: _made(parts[n], v) if n in parts else v for n, v in fields.items()}
+    )

@@ -1,10 +1,10 @@
 """ConvLSTM-Net: reads the region maps from bright to dark and decodes them to HDR.
 
 Oh, Shin, Hong (2021), section 2.2 and Fig. 6: two convolutional LSTM layers (Shi et
-al. 2015, "Convolutional LSTM Network", equation 3) read one region map a step beside
-the pseudo-HDR; the decoder of FSRCNN (Dong et al. 2016) turns the last hidden state
-into the image. There is no down- or upsampling. Radiance is linear and in the scale of
-the pseudo-HDR; hidden states start at zero in every call.
+al. 2015, "Convolutional LSTM Network", equation 3) read one region map in each step,
+together with the pseudo-HDR; the decoder of FSRCNN (Dong et al. 2016) turns the last
+hidden state into the image. There is no down- or upsampling. Radiance is linear and in
+the scale of the pseudo-HDR; hidden states start at zero in every call.
 """
 
 from typing import Any
@@ -15,9 +15,11 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxhdr import kernels
-from jaxhdr.errors import UserError
+from jaxhdr.errors import check_choice
 from jaxhdr.imaging import color
-from jaxhdr.models.layers import Convolution, Weights, check_dtype
+from jaxhdr.models import loops
+from jaxhdr.models.checks import check_dtype, check_positive
+from jaxhdr.models.layers import Convolution, Initializer, Weights
 
 ENCODER_WIDTHS = (64, 6)  # section 2.2: Conv(3, 64, 6), Conv(3, 6, 64)
 # Section 2.2: (kernel size, width) of the decoder before its deconvolution.
@@ -25,7 +27,7 @@ DECODER_LAYERS = ((5, 64), (1, 12), (3, 12), (3, 12), (3, 12), (3, 12), (1, 64))
 DECONVOLUTION_SIZE = 9  # section 2.2
 
 HEADS = ("relu", "residual")
-LOOPS = ("unrolled", "rolled")
+LOOPS = ("unrolled", "rolled")  # of `loops.LOOPS`
 
 Features = Float[Array, "b h w _"]
 
@@ -35,9 +37,9 @@ class CellWeights(nn.Module):
 
     Attributes:
       features: width of the cell and of the hidden state.
-      peepholes: let the gates see the cell through one weight per channel.
-      forget_bias: added to the forget gate, so that at the start of training what was
-        read is kept (Jozefowicz, Zaremba, Sutskever 2015, section 5).
+      peepholes: whether the gates see the cell, through one weight per channel.
+      forget_bias: constant added to the forget gate, so that a cell keeps what it has
+        read when training starts (Jozefowicz, Zaremba, Sutskever 2015, section 5).
     """
 
     features: int
@@ -63,10 +65,11 @@ class CellWeights(nn.Module):
 
 
 def _by_fan_in_of_each(inputs: int) -> nn.initializers.Initializer:
-    """Returns a start for kernels over `inputs` channels and then the hidden state.
+    """Returns an initializer for kernels over `inputs` channels and the hidden state.
 
-    Scaled to all channels together, the first layer's six inputs would hardly be heard
-    beside its 64 hidden ones, and training began slowly.
+    Each of the two parts is scaled by its own number of channels. Scaled by their sum,
+    the weights of the first layer's six inputs would be as small as those of its 64
+    hidden channels, and training would start slowly.
     """
     normal = nn.initializers.lecun_normal()
 
@@ -83,7 +86,7 @@ def _by_fan_in_of_each(inputs: int) -> nn.initializers.Initializer:
 
 
 class _Step(nn.Module):
-    """All layers read one input."""
+    """One step of the recurrence, of all layers."""
 
     def __call__(
         self,
@@ -91,6 +94,7 @@ class _Step(nn.Module):
         x: Features,
         weights: tuple[kernels.LstmWeights, ...],
     ) -> tuple[tuple[kernels.LstmState, ...], None]:
+        """Returns the states of the layers after one region map, and no output."""
         after: list[kernels.LstmState] = []
         for state, of_layer in zip(states, weights, strict=True):
             after.append(kernels.lstm_step(x, state, of_layer))
@@ -122,24 +126,30 @@ class Encoder(nn.Module):
                 width, self.peepholes, self.forget_bias, name=f"layer_{i + 1}"
             )
             weights.append(layer(widths[i]))
-        body = nn.remat(_Step, prevent_cse=False) if self.remat else _Step
+        step = nn.remat(_Step, prevent_cse=False) if self.remat else _Step
         # The first step has no state to convolve.
         none = (None,) * len(weights)
-        states, _ = body()(none, inputs[0], tuple(weights))
+        states, _ = step()(none, inputs[0], tuple(weights))
         if len(inputs) > 1:
-            scan = nn.scan(
-                body,
-                in_axes=(0, nn.broadcast),  # pyright: ignore[reportArgumentType]
-                unroll=len(inputs) - 1 if self.loop == "unrolled" else 1,
+            states, _ = loops.repeat(
+                _Step,
+                {},
+                states,
+                inputs[1:],
+                tuple(weights),
+                loop=self.loop,
+                remat=self.remat,
             )
-            states, _ = scan()(states, inputs[1:], tuple(weights))
         return states[-1].hidden
 
 
 class PReLU(nn.Module):
-    """max(x, slope x) with a learned slope, one for all channels or one for each.
+    """max(x, slope x) with a learned slope that starts at 0.25.
 
-    He et al. (2015), "Delving Deep into Rectifiers", for the rule and its start, 0.25.
+    He et al. (2015), "Delving Deep into Rectifiers", section 2.1.
+
+    Attributes:
+      shared: whether all channels have one slope; otherwise each has its own.
     """
 
     shared: bool = False
@@ -153,10 +163,17 @@ class PReLU(nn.Module):
 
 
 class Decoder(nn.Module):
-    """FSRCNN with stride 1: its result has the size of its input."""
+    """FSRCNN with stride 1: its result has the size of its input.
+
+    Attributes:
+      shared_prelu: as in `ConvLSTMNet`.
+      last_kernel_init: start of the last layer's kernel.
+      last_bias: start of the last layer's biases.
+      dtype: compute type of all layers but the last, which computes in float32.
+    """
 
     shared_prelu: bool
-    last_kernel_init: Any
+    last_kernel_init: Initializer
     last_bias: float
     dtype: Any
 
@@ -184,26 +201,23 @@ class Decoder(nn.Module):
 class ConvLSTMNet(nn.Module):
     """ConvLSTM-Net; 208,743 parameters and those of the PReLUs (188, shared 7).
 
-    Sows `live_output`, the share of outputs that the head does not cut off.
+    It sows `live_output`, the share of outputs that the head does not cut off.
 
     Attributes:
-      peepholes: as in `CellWeights`; the paper does not say. Without by default.
-      shared_prelu: one slope per layer instead of one per channel; the paper does not
-        say. Per channel by default, as FSRCNN.
+      peepholes: as in `CellWeights`; the paper does not say whether it has them.
+      shared_prelu: whether a PReLU has one slope instead of one per channel; the paper
+        does not say. FSRCNN has one per channel.
       forget_bias: as in `CellWeights`.
       head: what the decoder predicts.
         `relu`: radiance, through the final ReLU (the paper). It starts at 0.5, the
-        mean of scale `mean_half`, and passes the gradient also where it cuts off, so
-        an output that died comes back.
+        mean of scale `mean_half`. The ReLU passes the gradient also where it cuts off,
+        so that an output that is below zero everywhere can come back.
         `residual`: a correction of the mu-law code of the pseudo-HDR, zero at the
         start, so that training starts at the pseudo-HDR. The layers read that code
         too: radiance is unbounded and would saturate the gates.
       peak: for `residual`, the radiance of code 1, and so the largest result.
-      loop: how the steps run; parameters and results are the same.
-        `unrolled`: `nn.scan`, all steps compiled in line. XLA's CPU backend computes
-        the gradients of convolutions inside a loop many times slower.
-        `rolled`: `nn.scan`, one step compiled once; compiles faster.
-      remat: recompute each step in the backward pass instead of storing it.
+      loop: how the steps run, one of `LOOPS`; see `jaxhdr.models.loops`.
+      remat: whether the backward pass computes each step again instead of storing it.
       dtype: compute type of all layers but the last, which stays float32, as do the
         cells and the parameters.
     """
@@ -217,12 +231,25 @@ class ConvLSTMNet(nn.Module):
     remat: bool = False
     dtype: Any = jnp.float32
 
+    def __post_init__(self):
+        check_choice("head", self.head, HEADS)
+        check_choice("loop", self.loop, LOOPS)
+        check_positive("peak", self.peak)
+        check_dtype(self.dtype)
+        super().__post_init__()
+
     @nn.compact
     def __call__(
         self,
         pseudo_hdr: Float[Array, "b h w 3"],
         region_maps: Float[Array, "regions b h w 3"],
     ) -> Float[Array, "b h w 3"]:
+        """Returns the HDR image.
+
+        Args:
+          pseudo_hdr: radiance by the S-curve of SParam-Net.
+          region_maps: the encoded values of each region, the brightest first.
+        """
         residual = self.head == "residual"
         code = pseudo_hdr
         if residual:
@@ -258,18 +285,3 @@ def relu_straight_through(x: Features) -> Features:
 @relu_straight_through.defjvp
 def _relu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     return relu_straight_through(*primals), tangents[0]
-
-
-def check_options(*, head: str, loop: str, peak: float, dtype: Any) -> None:
-    """Checks what a configuration says of the network.
-
-    Raises:
-      UserError: an option has no such value.
-    """
-    if head not in HEADS:
-        raise UserError(f"head is {head!r}; expected one of {HEADS}")
-    if loop not in LOOPS:
-        raise UserError(f"loop is {loop!r}; expected one of {LOOPS}")
-    if not isinstance(peak, int | float) or not 0 < peak < float("inf"):
-        raise UserError(f"peak is {peak!r}; expected a positive number")
-    check_dtype(dtype)

@@ -1,4 +1,4 @@
-"""The convolutional layer of all networks here, and the pooling."""
+"""The convolutional layer of all networks here, its parameters, and the pooling."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,26 +8,9 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxhdr import kernels
-from jaxhdr.errors import UserError
-
-DTYPES = ("float32", "bfloat16", "float16")
 
 Features = Float[Array, "b h w _"]
 Initializer = Callable[..., Array]
-
-
-def check_dtype(dtype: Any) -> None:
-    """Checks the compute type that a configuration names.
-
-    Raises:
-      UserError: there is no such type here.
-    """
-    try:
-        name = jnp.dtype(dtype).name
-    except TypeError:
-        name = None
-    if name not in DTYPES:
-        raise UserError(f"dtype is {dtype!r}; expected one of {DTYPES}")
 
 
 class Weights(nn.Module):

@@ -19,16 +19,17 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr.errors import UserError
 from jaxhdr.imaging import color
+from jaxhdr.models.checks import check_dropout_rate
 
-Stretch = Float[Array, "b segments"]
+ResponseSlopes = Float[Array, "b segments"]
+"""The curve of each image, by the slopes of its segments; see `expand`."""
 
-# Statistics are those of so many pixels: they depend on the size of an image.
+# Statistics depend on the size of an image, so they are taken at this many pixels.
 _AREA = 128**2
 
-# Bins of the values, and of pairs of neighbours: by their mean, and by their difference
-# in steps of a factor of two, from a quarter of an 8-bit code.
+# Numbers of bins: of the values, and of pairs of neighbours by their mean and by their
+# difference, in steps of a factor of two from a quarter of an 8-bit code.
 _VALUE_BINS = 64
 _LEVEL_BINS = 16
 _CONTRAST_BINS = 8
@@ -46,17 +47,14 @@ class Response(nn.Module):
     """The curve of an image, and the image through it; 92,174 parameters.
 
     Attributes:
-      dropout_rate: after each of the two hidden layers.
+      dropout_rate: share of units that dropout drops after each of the two hidden
+        layers.
     """
 
     dropout_rate: float = 0.2
 
     def __post_init__(self):
-        rate = self.dropout_rate
-        if not isinstance(rate, int | float) or not 0 <= rate < 1:
-            raise UserError(
-                f"dropout_rate is {rate!r}; expected a number from 0 to below 1"
-            )
+        check_dropout_rate(self.dropout_rate)
         super().__post_init__()
 
     @property
@@ -65,8 +63,8 @@ class Response(nn.Module):
         return 0
 
     @nn.compact
-    def context(self, encoded: Float[Array, "b h w 3"]) -> Stretch:
-        """Returns the curves of whole images, for `expand`; all 1 at first."""
+    def context(self, encoded: Float[Array, "b h w 3"]) -> ResponseSlopes:
+        """Returns the slopes of whole images; before training all are 1."""
         x = jax.vmap(_statistics)(jax.lax.stop_gradient(encoded))
         dropout = nn.Dropout(
             self.dropout_rate, deterministic=not self.has_rng("dropout")
@@ -77,7 +75,7 @@ class Response(nn.Module):
         return jnp.exp(jnp.tanh(last(x)))
 
     def __call__(
-        self, encoded: Float[Array, "b h w 3"], context: Stretch | None = None
+        self, encoded: Float[Array, "b h w 3"], context: ResponseSlopes | None = None
     ) -> Float[Array, "1 b h w 3"]:
         """Returns the photograph through the inverse of its camera's response."""
         if context is None:
@@ -86,30 +84,30 @@ class Response(nn.Module):
 
 
 def expand(
-    encoded: Float[Array, "b h w 3"], stretch: Stretch
+    encoded: Float[Array, "b h w 3"], slopes: ResponseSlopes
 ) -> Float[Array, "b h w 3"]:
     """Returns the radiance of encoded values in [0, 1] through each image's curve.
 
-    In stops of radiance over stops of the sRGB-decoded value the curve is a line of
-    segments with the slopes `stretch`, all positive; all 1 is sRGB decoding. It keeps
-    0 and 1, and rises between them.
+    With stops of radiance drawn over stops of the sRGB-decoded value, the curve is made
+    of straight segments with these slopes, which are positive. If all of them are 1, it
+    is sRGB decoding. It maps 0 to 0 and 1 to 1, and rises between them.
     """
     lowest, *_ = _KNOTS
     x = jnp.log2(jnp.maximum(color.srgb_decode(encoded), 2.0**lowest))
     below_white = jnp.zeros_like(x)
     for i, (low, high) in enumerate(itertools.pairwise(_KNOTS)):
         within = jnp.clip(high - x, 0.0, high - low)
-        below_white += stretch[:, i, None, None, None] * within
+        below_white += slopes[:, i, None, None, None] * within
     return jnp.where(encoded > 0, jnp.exp2(-below_white), 0.0)
 
 
 def linearise(
-    encoded: Float[Array, "b h w 3"], stretch: Stretch | None
+    encoded: Float[Array, "b h w 3"], slopes: ResponseSlopes | None
 ) -> Float[Array, "b h w 3"]:
-    """Returns radiance by the estimated responses, by sRGB's where there are none."""
-    if stretch is None:
+    """Returns radiance by each image's response, or by sRGB's if `slopes` is None."""
+    if slopes is None:
         return color.srgb_decode(encoded)
-    return expand(encoded, stretch)
+    return expand(encoded, slopes)
 
 
 def _statistics(encoded: Float[Array, "h w 3"]) -> Float[Array, " statistics"]:
@@ -143,7 +141,7 @@ def _pairs(
     bins = _LEVEL_BINS * _CONTRAST_BINS
     shares = _shares(level * _CONTRAST_BINS + contrast, bins)
     shares = shares.reshape(_LEVEL_BINS, _CONTRAST_BINS)
-    # Levels that few pixels have count less.
+    # A level that few pixels have counts less.
     return shares / (shares.sum(axis=-1, keepdims=True) + 1e-3)
 
 

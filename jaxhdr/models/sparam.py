@@ -2,9 +2,9 @@
 
 Oh, Shin, Hong (2021), "Use of Local Region Maps on Convolutional LSTM for Single-Image
 HDR Reconstruction", section 2.1 and Fig. 5. Input: `encoded` in [0, 1]; output: one
-stage, the pseudo-HDR, that is the photograph through the S-curve with the estimated
-parameters, in the scale of the training data. The network sees the whole image at
-256 x 256 pixels with its region maps; the curve is applied at full resolution.
+stage, the pseudo-HDR: the photograph through the S-curve with the estimated parameters,
+in the scale of the training data. The network sees the whole image at 256 x 256 pixels
+with its region maps; the curve is applied at full resolution.
 """
 
 import math
@@ -16,27 +16,28 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr.errors import UserError
-from jaxhdr.imaging import noise, regions, scurve
-from jaxhdr.models import response
+from jaxhdr.errors import UserError, check_choice
+from jaxhdr.imaging import regions, scurve
+from jaxhdr.models.checks import check_count, check_dropout_rate
+from jaxhdr.models.front import Front, FrontContext
 from jaxhdr.models.layers import Convolution, max_pool
-from jaxhdr.models.vgg import VGG16
+from jaxhdr.models.vgg import VGG, VGG16_DEPTHS
 
 SIDE = 256  # section 2.1
 _POOLED_SIDE = 7  # section 2.1
 _HIDDEN = 4096  # section 2.1
 _NUM_PARAMETERS = 4  # L'max, Rwhite, Gwhite, Bwhite
 
-# Of the compact network: widths that take 0.56 million parameters and little time.
+# The compact network: with these widths it has 0.56 million parameters.
 _COMPACT_WIDTHS = (16, 32, 64, 96, 128, 192)
 _COMPACT_HIDDEN = 256
 
-# Parameters of the curve stay above 1 / bound; exponential ones, below bound too.
+# Parameters of the curve stay above 1 / bound, and exponential ones below bound.
 _BOUND = 1e4
 
 BACKBONES = ("vgg16", "compact")
 POSITIVE = ("exponential", "softplus")
-CURVE_INPUTS = ("encoded", "linear", "estimated")
+CURVES_OF = ("encoded", "radiance")
 
 
 class Context(NamedTuple):
@@ -44,11 +45,9 @@ class Context(NamedTuple):
 
     curve: scurve.Curve
     edges: Float[Array, "b edges 3"]
-    """Of the region maps, from `regions.histogram_edges`."""
-    stretch: response.Stretch | None = None
-    """The response, of `models.response`, where the curve takes radiance by it."""
-    noise: Float[Array, " b"] | None = None
-    """The standard deviation of the noise, where it is smoothed."""
+    """Edges between the region maps, from `regions.histogram_edges`."""
+    front: FrontContext | None = None
+    """What the front end knows; None where the curve takes encoded values."""
 
 
 class SParam(nn.Module):
@@ -57,59 +56,61 @@ class SParam(nn.Module):
     Attributes:
       num_regions: N, region maps per colour channel that the network sees.
       backbone: what looks at the image.
-        `vgg16`: the paper's, 13 convolutions with four poolings, adaptive average
-        pooling to 7 x 7 and two layers of 4096.
+        `vgg16`: the paper's network: 13 convolutions with four poolings, adaptive
+        average pooling to 7 x 7 and two layers of 4096.
         `compact`: six convolutions with five poolings, the mean and the maximum of
-        each feature, and two layers of 256: small enough to ship.
-      positive: how four unbounded outputs become positive parameters; zero becomes 1,
-        and all 1 is the identity curve, at which training starts.
+        each feature, and two layers of 256. It is small enough to ship.
+      positive: how four unbounded outputs become positive parameters. An output of 0
+        becomes 1. Training starts there: a curve with all parameters 1 is the identity.
         `exponential`: exp, bent to stay within 1e-4 and 1e4. Whites and maxima span
         decades, and equal steps of the output are equal ratios at any size.
         `softplus`: grows linearly, without an upper bound; above 1e-4.
-      dropout_rate: after each of the two hidden layers.
-      curve_input: what the curve takes for the display's luminance.
+      dropout_rate: share of units that dropout drops after each of the two hidden
+        layers.
+      curve_of: what the curve takes for the display's luminance.
         `encoded`: the photograph's values (the paper's Fig. 4). No S-curve of them is
         close to sRGB decoding: the best is 0.018 off in the mean mu-law code.
-        `linear`: the sRGB-decoded photograph, as Banterle et al. (2006) linearise it
-        first; then the identity curve is the linearised photograph.
-        `estimated`: radiance by the camera's estimated response (`models.response`,
-        92,174 parameters more), trained alone first and without a gradient here.
-      smooth_noise: whether noise, measured in the dark pixels, is smoothed out of what
-        the curve takes (`models.noise`); not of encoded values.
+        `radiance`: the radiance that the front end returns, as Banterle et al. (2006)
+        linearise first; then the identity curve is the linearised photograph.
+      front: the front end; a curve of encoded values has none.
     """
 
     num_regions: int = 5
     backbone: str = "vgg16"
     positive: str = "exponential"
     dropout_rate: float = 0.5
-    curve_input: str = "encoded"
-    smooth_noise: bool = False
+    curve_of: str = "encoded"
+    front: Front = Front()
 
     def __post_init__(self):
-        check_options(
-            num_regions=self.num_regions,
-            backbone=self.backbone,
-            positive=self.positive,
-            dropout_rate=self.dropout_rate,
-            curve_input=self.curve_input,
-            smooth_noise=self.smooth_noise,
-        )
+        check_count("num_regions", self.num_regions)
+        check_choice("backbone", self.backbone, BACKBONES)
+        check_choice("positive", self.positive, POSITIVE)
+        check_dropout_rate(self.dropout_rate)
+        check_choice("curve_of", self.curve_of, CURVES_OF)
+        if self.curve_of == "encoded":
+            _check_no_front(self.front)
         super().__post_init__()
+
+    def setup(self):
+        # The parameters of the estimate are `response`, not `front/response`.
+        nn.share_scope(self, self.front)
 
     @property
     def receptive_radius(self) -> int:
         """Pixels to each side of an output pixel that can change it."""
-        return noise.RADIUS if self.smooth_noise else 0
+        return self.front.receptive_radius
 
     @nn.compact
     def context(self, encoded: Float[Array, "b h w 3"]) -> Context:
-        """Returns the curve and the edges of the regions of whole images."""
+        """Returns the curves and the edges of the regions of whole images."""
         small = _shrink(encoded)
         edges = regions.histogram_edges(small, num_regions=self.num_regions)
         maps = regions.region_maps(small, edges)
         x = jnp.concatenate([small, *maps], axis=-1)
         if self.backbone == "vgg16":
-            x = adaptive_average_pool(VGG16(name="features")(x), _POOLED_SIDE)
+            features = VGG(VGG16_DEPTHS, name="features")(x)["relu5_3"]
+            x = adaptive_average_pool(features, _POOLED_SIDE)
             x, hidden = x.reshape(len(x), -1), _HIDDEN
         else:
             x, hidden = CompactFeatures(name="features")(x), _COMPACT_HIDDEN
@@ -124,14 +125,9 @@ class SParam(nn.Module):
         values = _to_positive(last(x), self.positive)
         curve = scurve.Curve(maximum=values[:, 0], white=values[:, 1:])
         edges = regions.histogram_edges(encoded, num_regions=self.num_regions)
-        stretch = deviation = None
-        if self.curve_input == "estimated":
-            estimate = response.Response(dropout_rate=0.0, name="response")
-            stretch = jax.lax.stop_gradient(estimate.context(encoded))
-        if self.smooth_noise:
-            values = curve_values(encoded, self.curve_input, stretch=stretch)
-            deviation = noise.measure(values)
-        return Context(curve, edges, stretch, deviation)
+        if self.curve_of == "encoded":
+            return Context(curve, edges)
+        return Context(curve, edges, self.front.context(encoded))
 
     def __call__(
         self, encoded: Float[Array, "b h w 3"], context: Context | None = None
@@ -139,29 +135,18 @@ class SParam(nn.Module):
         """Returns the pseudo-HDR as the only stage."""
         if context is None:
             context = self.context(encoded)
-        values = curve_values(encoded, self.curve_input, stretch=context.stretch)
-        if context.noise is not None:
-            values = noise.smooth(values, context.noise)
+        values = encoded
+        if context.front is not None:
+            values = self.front(encoded, context.front)
         return scurve.expand(values, context.curve)[None]
 
 
-def curve_values(
-    encoded: Float[Array, "b h w 3"],
-    curve_input: str,
-    *,
-    stretch: response.Stretch | None = None,
-) -> Float[Array, "b h w 3"]:
-    """Returns what the curve takes for encoded values, in [0, 1] as they are."""
-    if curve_input == "encoded":
-        return encoded
-    return response.linearise(encoded, stretch)
-
-
 class CompactFeatures(nn.Module):
-    """Mean and maximum over the image of the features of six convolutions."""
+    """The compact backbone: six convolutions, and statistics of their features."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w _"]) -> Float[Array, "b _"]:
+        """Returns the mean and the maximum of each feature over the image."""
         for i, width in enumerate(_COMPACT_WIDTHS, 1):
             if i > 1:
                 x = max_pool(x)
@@ -179,9 +164,9 @@ def adaptive_average_pool(
 ) -> Float[Array, "b side side c"]:
     """Returns the means over side x side windows that cover the image.
 
-    As PyTorch's AdaptiveAvgPool2d: along an axis of n, window i reaches from
-    floor(i n / side) to ceil((i + 1) n / side), so that neighbours may overlap and
-    any size has a result.
+    This is PyTorch's AdaptiveAvgPool2d: along an axis of n pixels, window i reaches
+    from floor(i n / side) to ceil((i + 1) n / side), so that neighbours may overlap and
+    an image of any size has a result.
     """
     rows, columns = (_window_weights(n, side) for n in x.shape[1:3])
     return jnp.einsum("ih,jw,bhwc->bijc", rows, columns, x)
@@ -212,38 +197,11 @@ def _to_positive(x: Float[Array, "b n"], kind: str) -> Float[Array, "b n"]:
     return jnp.exp(bound * jnp.tanh(x / bound))
 
 
-def check_options(
-    *,
-    num_regions: int,
-    backbone: str,
-    positive: str,
-    dropout_rate: float,
-    curve_input: str,
-    smooth_noise: bool,
-) -> None:
-    """Checks what a configuration says of the network.
-
-    Raises:
-      UserError: an option has no such value.
-    """
-    if backbone not in BACKBONES:
-        raise UserError(f"backbone is {backbone!r}; expected one of {BACKBONES}")
-    if positive not in POSITIVE:
-        raise UserError(f"positive is {positive!r}; expected one of {POSITIVE}")
-    if curve_input not in CURVE_INPUTS:
+def _check_no_front(front: Front) -> None:
+    """Checks that nothing is asked of the front end where no curve reads it."""
+    option = "smooth_noise" if front.smooth_noise else "response='estimated'"
+    if front.smooth_noise or front.response != "srgb":
         raise UserError(
-            f"curve_input is {curve_input!r}; expected one of {CURVE_INPUTS}"
-        )
-    if smooth_noise and curve_input == "encoded":
-        raise UserError(
-            "smooth_noise is for radiance, and curve_input is 'encoded'; expected "
-            "'linear' or 'estimated'"
-        )
-    if type(num_regions) is not int or num_regions < 1:
-        raise UserError(
-            f"num_regions is {num_regions!r}; expected an integer of at least 1"
-        )
-    if not isinstance(dropout_rate, int | float) or not 0 <= dropout_rate < 1:
-        raise UserError(
-            f"dropout_rate is {dropout_rate!r}; expected a number from 0 to below 1"
+            f"front.{option} is for radiance, and curve_of is 'encoded'; expected "
+            "'radiance'"
         )

@@ -1,12 +1,13 @@
-"""VGG networks: VGG19's features for the perceptual loss, VGG16's as a backbone.
+"""The VGG networks: VGG19 for the perceptual loss, VGG16 as a backbone.
 
 Simonyan and Zisserman (2015), "Very Deep Convolutional Networks for Large-Scale Image
 Recognition", table 1: blocks of 3x3 convolutions with zero padding and ReLU, between
-them 2x2 maximum pooling. Configuration D (VGG16) differs from E (VGG19) in the depths
-alone. Parameters are `{"conv1_1": {"kernel": HWIO, "bias": O}, ...}`.
+them 2x2 maximum pooling. Configuration D (VGG16) differs from E (VGG19) only in the
+depths of the blocks. Parameters are `{"conv1_1": {"kernel": HWIO, "bias": O}, ...}`.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,31 +21,40 @@ from jaxhdr.models.layers import Convolution, max_pool
 Params = Mapping[str, Mapping[str, Float[Array | np.ndarray, "..."]]]
 Features = Float[Array, "b _ _ _"]
 
-_WIDTHS = (64, 128, 256, 512, 512)  # table 1, block by block
+VGG16_DEPTHS = (2, 2, 3, 3, 3)  # configuration D
 # Configuration E has depths (2, 2, 4, 4, 4); what follows relu5_1 is not used.
-_VGG19_DEPTHS = (2, 2, 4, 4, 1)
-_VGG16_DEPTHS = (2, 2, 3, 3, 3)  # configuration D
-_SMALLEST = 2 ** (len(_VGG19_DEPTHS) - 1)  # one pixel is left after the last pooling
+VGG19_DEPTHS = (2, 2, 4, 4, 1)
+_WIDTHS = (64, 128, 256, 512, 512)  # table 1, block by block
+_SMALLEST = 2 ** (len(_WIDTHS) - 1)  # one pixel is left after the last pooling
 
 
-class VGG16(nn.Module):
-    """The 13 convolutions of VGG16, without the pooling after the last of them."""
+class VGG(nn.Module):
+    """The convolutions of a VGG network, without the pooling after the last of them.
+
+    Attributes:
+      depths: number of convolutions in each block.
+    """
+
+    depths: tuple[int, ...]
 
     @nn.compact
-    def __call__(self, x: Features) -> Features:
+    def __call__(self, x: Features) -> dict[str, Features]:
+        """Returns the output of each ReLU by its name, "relu1_1", "relu1_2", ..."""
+        features = {}
         for block, (depth, width) in enumerate(
-            zip(_VGG16_DEPTHS, _WIDTHS, strict=True), 1
+            zip(self.depths, _WIDTHS, strict=True), 1
         ):
             if block > 1:
                 x = max_pool(x)
             for layer in range(1, depth + 1):
-                x = Convolution(
+                convolution = Convolution(
                     width,
                     relu=True,
                     kernel_init=nn.initializers.he_normal(),
                     name=f"conv{block}_{layer}",
-                )(x)
-        return x
+                )
+                x = features[f"relu{block}_{layer}"] = convolution(x)
+        return features
 
 
 def vgg19_features(
@@ -63,38 +73,31 @@ def vgg19_features(
             f"need at least {_SMALLEST} x {_SMALLEST}: use larger patches, or no "
             "perceptual loss"
         )
-    features: list[Features] = []
-    x = image
-    for block, depth in enumerate(_VGG19_DEPTHS, 1):
-        if block > 1:
-            x = max_pool(x)
-        for layer in range(1, depth + 1):
-            x = nn.relu(_convolution(params[f"conv{block}_{layer}"], x))
-            if layer == 1:
-                features.append(x)
-    return features[0], features[1], features[2], features[3], features[4]
+    features: Any = VGG(VGG19_DEPTHS).apply({"params": params}, image)
+    return tuple(features[f"relu{block}_1"] for block in range(1, 6))
 
 
 def vgg19_params(state: Mapping[str, np.ndarray]) -> dict[str, dict[str, jax.Array]]:
     """Returns the parameters up to relu5_1 from a state dict of torchvision's vgg19.
 
-    Names are "features.0.weight" (OIHW), "features.0.bias", ...; others are left out.
+    Names are "features.0.weight" (OIHW), "features.0.bias", ...; arrays of other names
+    are left out.
 
     Raises:
       UserError: an array is missing or has another shape.
     """
-    return _from_torchvision(state, _VGG19_DEPTHS, network="vgg19")
+    return _from_torchvision(state, VGG19_DEPTHS, network="vgg19")
 
 
 def vgg16_params(state: Mapping[str, np.ndarray]) -> dict[str, dict[str, jax.Array]]:
-    """Returns parameters of `VGG16` from a state dict of torchvision's vgg16.
+    """Returns the parameters of VGG16 from a state dict of torchvision's vgg16.
 
-    Without conv1_1, whose input here is not a photograph alone.
+    conv1_1 is left out: its input here is more than a photograph.
 
     Raises:
       UserError: an array is missing or has another shape.
     """
-    params = _from_torchvision(state, _VGG16_DEPTHS, network="vgg16")
+    params = _from_torchvision(state, VGG16_DEPTHS, network="vgg16")
     del params["conv1_1"]
     return params
 
@@ -113,17 +116,6 @@ def _from_torchvision(
         }
         inputs = outputs
     return params
-
-
-def _convolution(layer: Mapping[str, Array | np.ndarray], x: Features) -> Features:
-    y = jax.lax.conv_general_dilated(
-        x,
-        jnp.asarray(layer["kernel"], x.dtype),
-        window_strides=(1, 1),
-        padding="SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-    return y + jnp.asarray(layer["bias"], x.dtype)[None, None, None]
 
 
 def _torchvision_layers(depths: tuple[int, ...]) -> Iterator[tuple[str, str, int]]:

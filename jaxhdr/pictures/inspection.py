@@ -16,8 +16,9 @@ from jaxhdr.errors import UserError
 from jaxhdr.imaging import camera, color, regions, scales, scurve
 from jaxhdr.inference import Details
 from jaxhdr.models import response
-from jaxhdr.models.response import Stretch
-from jaxhdr.models.sparam import Context, curve_values
+from jaxhdr.models.front import FrontContext
+from jaxhdr.models.response import ResponseSlopes
+from jaxhdr.models.sparam import Context
 from jaxhdr.pictures import previews
 
 DARKEST: Final = 1 / 255 / 12.92
@@ -108,7 +109,7 @@ def inspect(details: Details, *, truth: Picture | None = None) -> Inspection:
     Raises:
       UserError: the truth and the photograph differ in size.
     """
-    encoded, stages, context, factors, curve_input = details
+    encoded, stages, context, factors = details
     names = _stage_names(len(stages), context)
     shown = _compared(encoded, stages, names)
     samples = [(names[-1], tone_samples(encoded, stages[-1]))]
@@ -120,14 +121,10 @@ def inspect(details: Details, *, truth: Picture | None = None) -> Inspection:
         change = change_in_stops(truth, stages[-1])
         shown.append(_stage("truth", truth, f"{names[-1]} vs truth", change))
         samples.insert(0, ("truth", tone_samples(encoded, truth)))
-    stretch = getattr(context, "stretch", None)
+    front = context if isinstance(context, FrontContext) else None
     if isinstance(context, Context):
-        curve = tone_curve(
-            _first(context.curve),
-            factor=float(factors[0]),
-            curve_input=curve_input,
-            stretch=stretch,
-        )
+        front = context.front
+        curve = tone_curve(_first(context.curve), factor=float(factors[0]), front=front)
         maps = region_maps(encoded, context.edges[0])
     return Inspection(
         encoded=previews.shrink(encoded, _LONGEST_SIDE),
@@ -136,7 +133,7 @@ def inspect(details: Details, *, truth: Picture | None = None) -> Inspection:
         stages=tuple(shown),
         samples=tuple(samples),
         curve=curve,
-        response=None if stretch is None else response_curve(stretch),
+        response=_response_curve_of(front),
         regions=maps,
         truth_factor=truth_factor,
     )
@@ -189,8 +186,7 @@ def tone_curve(
     curve: scurve.Curve,
     *,
     factor: float = 1.0,
-    curve_input: str = "encoded",
-    stretch: Stretch | None = None,
+    front: FrontContext | None = None,
     num_values: int = 256,
 ) -> ToneCurve:
     """Returns an S-curve in stops at equally spaced encoded values in [0, 1].
@@ -198,14 +194,13 @@ def tone_curve(
     Args:
       curve: S-curve without a batch axis.
       factor: factor on its radiance, and so on its maximum.
-      curve_input: how the curve's input follows from encoded values; see
-        `models.sparam`.
-      stretch: estimated response of one image, for the `curve_input` "estimated".
+      front: what the front end knows of the image, if the curve takes the radiance
+        that the front end returns; None for a curve of encoded values.
       num_values: number of values; 256 are all 8-bit codes.
     """
     values, grey = _grey(num_values)
-    taken = curve_values(grey, curve_input, stretch=stretch)[0]
-    radiance = np.asarray(scurve.expand(taken, curve))[0]
+    taken = grey if front is None else response.linearise(grey, front.slopes)
+    radiance = np.asarray(scurve.expand(taken[0], curve))[0]
     with np.errstate(divide="ignore"):
         stops = np.log2(factor * radiance)
     return ToneCurve(
@@ -213,12 +208,18 @@ def tone_curve(
     )
 
 
-def response_curve(stretch: Stretch, *, num_values: int = 256) -> ResponseCurve:
+def response_curve(slopes: ResponseSlopes, *, num_values: int = 256) -> ResponseCurve:
     """Returns the response of one image in stops at equally spaced encoded values."""
     values, grey = _grey(num_values)
-    radiance = np.asarray(response.expand(grey, stretch))[0, 0, :, 0]
+    radiance = np.asarray(response.expand(grey, slopes))[0, 0, :, 0]
     with np.errstate(divide="ignore"):
         return ResponseCurve(values, np.log2(radiance))
+
+
+def _response_curve_of(front: FrontContext | None) -> ResponseCurve | None:
+    if front is None or front.slopes is None:
+        return None
+    return response_curve(front.slopes)
 
 
 def _grey(

@@ -16,6 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxhdr.errors import UserError
+from jaxhdr.storage import earlier_fields
 
 _FOLDER = "checkpoints"
 
@@ -114,7 +115,8 @@ def restore_latest(manager: ocp.CheckpointManager, train_state: Any) -> Restored
             f"the checkpoint of step {step} in {manager.directory} does not fit this "
             f"config ({error}); use another --workdir, or the config of the checkpoint"
         ) from error
-    return Restored(step, restored["train_state"], restored["config"], restored["data"])
+    config = earlier_fields.translated_config(restored["config"])
+    return Restored(step, restored["train_state"], config, restored["data"])
 
 
 def load_trained(workdir: str | os.PathLike, *, step: int | None = None) -> Trained:
@@ -153,4 +155,5 @@ def load_trained(workdir: str | os.PathLike, *, step: int | None = None) -> Trai
                 config=ocp.args.JsonRestore(),
             ),
         )
-    return Trained(step, restored["params"], restored["config"])
+    config = earlier_fields.translated_config(restored["config"])
+    return Trained(step, restored["params"], config)

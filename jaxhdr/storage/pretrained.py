@@ -21,8 +21,8 @@ from jaxhdr import options
 from jaxhdr._version import __version__
 from jaxhdr.errors import UserError
 from jaxhdr.imaging import expansion, scales
-from jaxhdr.models import create_model, fhdr
-from jaxhdr.storage import weight_files
+from jaxhdr.models import create_model, fhdr_torch
+from jaxhdr.storage import earlier_fields, weight_files
 
 _SUFFIX: Final = ".safetensors"
 
@@ -103,9 +103,9 @@ class Stored(NamedTuple):
     """What a run or a weight file holds."""
 
     params: Mapping[str, Any]
-    """NumPy."""
+    """The parameters as NumPy arrays."""
     fields: Mapping[str, Any]
-    """Of `create_model`."""
+    """What `create_model` makes the model of."""
     scale: str
     """Unit of the model's output."""
 
@@ -166,7 +166,7 @@ def convert_torch(
     Raises:
       UserError: the source holds another network, or a file cannot be read or written.
     """
-    params = fhdr.from_torch(weight_files.read(source))
+    params = fhdr_torch.from_torch(weight_files.read(source))
     fields = {
         "name": "fhdr",
         "num_iterations": num_iterations,
@@ -214,7 +214,7 @@ def _read_file(path: pathlib.Path) -> Stored:
     metadata = weight_files.read_metadata(path)
     params = weight_files.unflatten(weight_files.read_safetensors(path))
     try:
-        fields = dict(json.loads(metadata["model"]))
+        fields = earlier_fields.translated(json.loads(metadata["model"]))
         scale = metadata["scale"]
     except (KeyError, ValueError, TypeError):
         raise UserError(

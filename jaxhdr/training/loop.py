@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import traverse_util
 from jaxtyping import Array
 
 from jaxhdr import data
@@ -114,12 +115,17 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
 def _check_same_model(saved: Mapping[str, Any], config: Any) -> None:
     """Parameters of the same shapes may still belong to another network."""
     model = json.loads(json.dumps(config.model.to_dict()))
-    for name in sorted((saved["model"].keys() | model.keys()) - _SAME_RESULT):
-        if saved["model"].get(name) != model.get(name):
+    before, now = (
+        traverse_util.flatten_dict(dict(fields), sep=".")
+        for fields in (saved["model"], model)
+    )
+    for name in sorted(before.keys() | now.keys()):
+        is_free = name.rpartition(".")[2] in _SAME_RESULT
+        if not is_free and before.get(name) != now.get(name):
             raise UserError(
-                f"this run was started with model.{name} = "
-                f"{saved['model'].get(name)!r}, not {model.get(name)!r}; use another "
-                "--workdir, or start one from its parameters with train.init_from"
+                f"this run was started with model.{name} = {before.get(name)!r}, not "
+                f"{now.get(name)!r}; use another --workdir, or start one from its "
+                "parameters with train.init_from"
             )
 
 

@@ -1,0 +1,59 @@
+"""Checks of what a configuration asks of a network.
+
+Each raises a `UserError` that names the option, its value and what was expected.
+"""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxhdr.errors import UserError
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def check_dtype(dtype: Any) -> None:
+    """Checks that the networks can compute in a number format.
+
+    Raises:
+      UserError: the format is none of `DTYPES`.
+    """
+    try:
+        name = jnp.dtype(dtype).name
+    except TypeError:
+        name = None
+    if name not in DTYPES:
+        raise UserError(f"dtype is {dtype!r}; expected one of {DTYPES}")
+
+
+def check_count(name: str, value: Any) -> None:
+    """Checks that an option is an integer of at least 1.
+
+    Raises:
+      UserError: it is not.
+    """
+    if type(value) is not int or value < 1:
+        raise UserError(f"{name} is {value!r}; expected an integer of at least 1")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Checks that an option is a positive, finite number.
+
+    Raises:
+      UserError: it is not.
+    """
+    if not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise UserError(f"{name} is {value!r}; expected a positive number")
+
+
+def check_dropout_rate(value: Any) -> None:
+    """Checks that a share of units can be dropped.
+
+    Raises:
+      UserError: it is not a number from 0 to below 1.
+    """
+    if not isinstance(value, int | float) or not 0 <= value < 1:
+        raise UserError(
+            f"dropout_rate is {value!r}; expected a number from 0 to below 1"
+        )
