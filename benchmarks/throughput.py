@@ -27,7 +27,7 @@ import numpy as np
 
 from jaxhdr import Reconstructor, kernels
 from jaxhdr.kernels import library
-from jaxhdr.models import create_model
+from jaxhdr.models import create_model, with_dtype
 
 FHDR = {"name": "fhdr", "head": "residual"}
 SPARAM_LSTM = {"name": "sparam_lstm", "sparam": {"backbone": "compact"}}
@@ -82,9 +82,7 @@ def ready(variant: Variant) -> Callable[[], object]:
         reconstructor(image)  # compiles the model
         return lambda: reconstructor(image)
     fields, images, gradients = arguments(variant.case)
-    if variant.dtype != "float32":
-        fields = fields | {"dtype": variant.dtype}
-    model = create_model(**fields)
+    model = with_dtype(create_model(**fields), variant.dtype)
     params = model.init(jax.random.key(0), images[:1])
 
     def loss(params):

@@ -34,9 +34,13 @@ def random_pretrained(**fields: object) -> Pretrained:
 
 
 @functools.cache
-def random_sparam_lstm(**fields: object) -> Pretrained:
+def random_sparam_lstm(*, num_regions: int = 5, loop: str = "unrolled") -> Pretrained:
     """SParam-LSTM with the small backbone, and stages that depend on the image."""
-    model = create_model("sparam_lstm", backbone="compact", **fields)
+    model = create_model(
+        "sparam_lstm",
+        sparam={"backbone": "compact", "num_regions": num_regions},
+        conv_lstm={"loop": loop},
+    )
     image = jnp.zeros((1, 8, 8, 3))
     shapes = jax.eval_shape(model.init, jax.random.key(0), image)["params"]
     rng = np.random.default_rng(0)

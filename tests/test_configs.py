@@ -4,12 +4,14 @@ import pathlib
 import re
 
 import pytest
+from absl import flags
+from ml_collections import config_flags
 
 from configs import default, fhdr
 from data_builders.shared.prepare import available
 from jaxhdr import data
 from jaxhdr.imaging import camera
-from jaxhdr.models import create_model
+from jaxhdr.models import create_model, estimates_response
 from jaxhdr.training.step import learning_rate
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -183,9 +185,10 @@ def test_sparam_lstm_trains_as_the_paper():
         assert config.loss.scale == "mean_half"
         assert config.loss.domain == "linear"
         assert config.loss.structure_weight == 0.83
-        assert (config.model.backbone, config.model.num_regions) == ("vgg16", 5)
-        assert config.model.curve_input == "encoded"
-    assert config.model.head == "relu"
+        sparam = config.model if file == "sparam" else config.model.sparam
+        assert (sparam.backbone, sparam.num_regions) == ("vgg16", 5)
+        assert sparam.curve_of == "encoded"
+    assert config.model.conv_lstm.head == "relu"
     beta, alpha = config.loss.stage_weights
     assert alpha > beta
 
@@ -209,3 +212,26 @@ def test_the_peaks_of_the_model_and_of_the_loss_are_one_field():
     config = fhdr.get_config()
     config.loss.peak = 16.0
     assert config.model.peak == 16.0
+
+
+def test_the_peaks_of_a_part_of_the_model_and_of_the_loss_are_one_field():
+    config = load("sparam_lstm")
+    config.loss.peak = 16.0
+    assert config.model.conv_lstm.peak == 16.0
+    assert create_model(**config.model).conv_lstm.peak == 16.0
+
+
+@pytest.mark.parametrize(
+    "file, argument, field",
+    [
+        ("fhdr", "synthetic", "model.front.response"),
+        ("sparam", "compact,synthetic", "model.front.response"),
+        ("sparam_lstm", "compact,synthetic", "model.sparam.front.response"),
+    ],
+)
+def test_a_field_of_a_part_can_be_set_on_the_command_line(file, argument, field):
+    values = flags.FlagValues()
+    config = load(file, argument)
+    config_flags.DEFINE_config_dict("config", config, flag_values=values)
+    values(["train.py", f"--config.{field}=estimated"])
+    assert estimates_response(create_model(**values.config.model))

@@ -58,7 +58,7 @@ def test_from_nothing_to_a_reconstruction(tmp_path, synthetic_small):
 @pytest.mark.slow
 def test_both_stages_of_sparam_lstm(tmp_path, synthetic_small):
     """Trains stage 1, then jointly from its weights, and resumes; scale mean_half."""
-    common = {"model__num_regions": 2, "loss__scale": "mean_half"}
+    common = {"loss__scale": "mean_half"}
     first, joint = tmp_path / "first", tmp_path / "joint"
     run(
         small_runs.command_of(
@@ -66,6 +66,7 @@ def test_both_stages_of_sparam_lstm(tmp_path, synthetic_small):
             first,
             synthetic_small,
             **common,
+            model__num_regions=2,
             train__num_steps=2,
         )
     )
@@ -78,6 +79,7 @@ def test_both_stages_of_sparam_lstm(tmp_path, synthetic_small):
                 joint,
                 synthetic_small,
                 **common,
+                model__sparam__num_regions=2,
                 train__init_from=first,
                 train__inner_crop=12,
                 train__num_steps=num_steps,

@@ -12,6 +12,7 @@ from jaxhdr.image_io import write_png
 from jaxhdr.imaging import color
 from jaxhdr.inference import TILES, Reconstructor, reconstruct, to_encoded
 from jaxhdr.models import Response
+from jaxhdr.models.front import Front
 from jaxhdr.storage.pretrained import Pretrained
 from tests.random_models import random_pretrained, random_sparam_lstm
 
@@ -171,17 +172,22 @@ def random_response():
     return jax.tree.map(lambda leaf: rng.normal(0, 0.1, leaf.shape), shapes)
 
 
-LINEAR = SPARAM_LSTM._replace(model=SPARAM_LSTM.model.clone(curve_input="linear"))
+OF_RADIANCE = SPARAM_LSTM._replace(
+    model=SPARAM_LSTM.model.clone(
+        sparam=SPARAM_LSTM.model.sparam.clone(curve_of="radiance")
+    )
+)
 
 
-@pytest.mark.parametrize("plain", [PRETRAINED, LINEAR], ids=["fhdr", "sparam"])
+@pytest.mark.parametrize("plain", [PRETRAINED, OF_RADIANCE], ids=["fhdr", "sparam"])
 def test_a_known_response_takes_the_place_of_the_estimate(plain):
     params = dict(plain.params)
     if plain is PRETRAINED:
-        model = plain.model.clone(linearisation="estimated")
+        model = plain.model.clone(front=Front(response="estimated"))
         params["response"] = random_response()
     else:
-        model = plain.model.clone(curve_input="estimated")
+        sparam = plain.model.sparam.clone(front=Front(response="estimated"))
+        model = plain.model.clone(sparam=sparam)
         params["sparam"] = {**params["sparam"], "response": random_response()}
     estimating = plain._replace(model=model, params=params)
     encoded = photograph(20, 24)

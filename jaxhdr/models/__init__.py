@@ -38,8 +38,8 @@ def create_model(name: str, **fields: Any) -> nn.Module:
 
     Args:
       name: one of `MODELS`.
-      fields: attributes of the model as plain data; those of a part of it are a mapping,
-        `front={"response": "estimated"}`.
+      fields: attributes of the model as plain data; the attributes of a part of it are
+        a mapping, `front={"response": "estimated"}`.
 
     Raises:
       UserError: the name or a field is not known, or a field has no such value.
@@ -66,8 +66,8 @@ def estimates_response(model: nn.Module) -> bool:
 def taking_srgb(model: nn.Module) -> nn.Module:
     """Returns the same model, but one that takes every photograph for sRGB-encoded.
 
-    It does not use the parameters of the estimate. `Response` does nothing but estimate,
-    and is returned unchanged.
+    It does not use the parameters of the estimate. `Response`, which does nothing but
+    estimate, is returned unchanged.
     """
     if isinstance(model, SParamLSTM):
         return model.clone(sparam=taking_srgb(model.sparam))

@@ -15,7 +15,7 @@ import jaxhdr
 from jaxhdr import image_io, inference
 from jaxhdr.cli.main import main
 from jaxhdr.cli.plan import FORMATS
-from jaxhdr.models.fhdr import to_torch
+from jaxhdr.models.fhdr_torch import to_torch
 from jaxhdr.options import shipped_names
 from jaxhdr.storage import pretrained, weight_files
 from tests.random_models import random_params, write_random_weights

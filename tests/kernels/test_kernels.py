@@ -243,7 +243,7 @@ def resident_bytes():
     "name, fields",
     [
         ("fhdr", {"num_iterations": 2}),
-        ("sparam_lstm", {"backbone": "compact", "num_regions": 2}),
+        ("sparam_lstm", {"sparam": {"backbone": "compact", "num_regions": 2}}),
     ],
 )
 @pytest.mark.parametrize("platform", ["cuda", "cpu"])

@@ -313,7 +313,5 @@ def test_radiance_above_the_peak_is_cut_to_it_by_the_residual_head():
     ],
 )
 def test_a_bad_option_is_named_and_refused(option, value):
-    options = {"head": "relu", "loop": "rolled", "peak": 64.0, "dtype": "float32"}
-    options |= {option: value}
     with pytest.raises(UserError, match=f"{option} is {value!r}; expected"):
-        conv_lstm.check_options(**options)
+        ConvLSTMNet(**{option: value})

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from jaxhdr.errors import UserError
-from jaxhdr.models.fhdr import FHDR, HEADS, Context, from_torch, to_torch
+from jaxhdr.models.fhdr import FHDR, HEADS
+from jaxhdr.models.fhdr_torch import from_torch, to_torch
+from jaxhdr.models.front import Front, FrontContext
 from tests.models import fhdr_reference
 
 # These networks are tiny and compiled for one call each, so compiling is all the
@@ -210,7 +212,7 @@ def test_every_way_to_run_the_iterations_gives_the_same(fields):
         ({"num_iterations": 1}, 29),
         ({"num_iterations": 2}, 54),
         ({"num_iterations": 1, "dilations": (1, 2, 4)}, 33),
-        ({"num_iterations": 1, "smooth_noise": True}, 32),
+        ({"num_iterations": 1, "front": Front(smooth_noise=True)}, 32),
     ],
 )
 def test_the_receptive_radius_is_exact(fields, expected, axis):
@@ -221,7 +223,7 @@ def test_the_receptive_radius_is_exact(fields, expected, axis):
     shape = [1, 1, 1]
     shape[axis] = 2 * centre + 1
     encoded = 0.5 + photographs(*shape) / 2
-    context = Context(noise=jnp.ones(1)) if model.smooth_noise else None
+    context = FrontContext(noise=jnp.ones(1)) if model.front.smooth_noise else None
 
     # Positive numbers only: then no ReLU blocks a path and no two paths cancel, and a
     # derivative shows also the paths whose effect float32 would round away.
@@ -281,7 +283,7 @@ def dark_photograph():
 
 
 def test_the_noise_of_the_whole_image_is_that_of_a_part():
-    model = FHDR(num_iterations=1, smooth_noise=True)
+    model = FHDR(num_iterations=1, front=Front(smooth_noise=True))
 
     @fast_jit
     def run(encoded):
@@ -291,7 +293,7 @@ def test_the_noise_of_the_whole_image_is_that_of_a_part():
         return model.apply(variables, encoded), part, context
 
     whole, part, context = run(dark_photograph())
-    assert context.stretch is None
+    assert context.slopes is None
     # The slope of sRGB decoding there is 1 / 12.92 (IEC 61966-2-1).
     np.testing.assert_allclose(context.noise, 0.004 / 12.92, rtol=0.1)
     kept = 80 - model.receptive_radius
@@ -301,7 +303,7 @@ def test_the_noise_of_the_whole_image_is_that_of_a_part():
 def test_the_residual_head_starts_at_the_photograph_without_its_noise():
     params, encoded = initial_params(0), dark_photograph()
     plain = FHDR(num_iterations=1, head="residual")
-    smoothing = plain.clone(smooth_noise=True)
+    smoothing = plain.clone(front=Front(smooth_noise=True))
     kept, smoothed = (apply(m, encoded, params=params) for m in (plain, smoothing))
     assert smoothed.std() < 0.5 * kept.std()
     np.testing.assert_allclose(smoothed.mean(), kept.mean(), rtol=0.02)

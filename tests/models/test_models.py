@@ -5,10 +5,20 @@ import pytest
 from flax import linen as nn
 
 from jaxhdr.errors import UserError
-from jaxhdr.models import MODELS, create_model
+from jaxhdr.models import (
+    MODELS,
+    create_model,
+    estimates_response,
+    has_dtype,
+    taking_srgb,
+    with_dtype,
+)
 
 # The compact backbone if there is one; the other takes half a gigabyte.
-SMALL = {"sparam": {"backbone": "compact"}, "sparam_lstm": {"backbone": "compact"}}
+SMALL = {
+    "sparam": {"backbone": "compact"},
+    "sparam_lstm": {"sparam": {"backbone": "compact"}},
+}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -88,3 +98,65 @@ def test_an_unknown_option_is_refused_with_the_options_there_are(option):
 def test_a_bad_value_of_an_option_is_refused():
     with pytest.raises(UserError, match="head is 'x'"):
         create_model("fhdr", head="x")
+
+
+def test_fields_reach_the_parts_of_a_model():
+    model = create_model(
+        "sparam_lstm",
+        sparam={"curve_of": "radiance", "front": {"response": "estimated"}},
+        conv_lstm={"head": "residual"},
+    )
+    assert model.sparam.front.response == "estimated"
+    assert model.sparam.num_regions == 5  # the others keep their defaults
+    assert model.conv_lstm.head == "residual"
+
+
+@pytest.mark.parametrize(
+    "name, fields, named",
+    [
+        ("fhdr", {"front": {"gamma": 2.2}}, "front.gamma"),
+        ("fhdr", {"front": "estimated"}, "front"),
+        ("fhdr", {"head": {"kind": "tanh"}}, "head.kind"),
+        ("sparam_lstm", {"backbone": "compact"}, "backbone"),
+        ("sparam_lstm", {"sparam": {"front": {"name": "x"}}}, "sparam.front.name"),
+    ],
+)
+def test_an_unknown_option_of_a_part_is_refused_with_those_there_are(
+    name, fields, named
+):
+    with pytest.raises(UserError, match=rf"no option \['{named}'\]") as error:
+        create_model(name, **fields)
+    assert "front.smooth_noise'" in str(error.value)
+
+
+ESTIMATED = {"response": "estimated", "smooth_noise": True}
+ESTIMATING = {
+    "fhdr": {"front": ESTIMATED},
+    "sparam": {"curve_of": "radiance", "front": ESTIMATED},
+    "sparam_lstm": {"sparam": {"curve_of": "radiance", "front": ESTIMATED}},
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATING)
+def test_a_model_may_take_all_photographs_for_srgb(name):
+    estimating = create_model(name, **ESTIMATING[name])
+    assert estimates_response(estimating)
+    assert not estimates_response(create_model(name))
+    plain = taking_srgb(estimating)
+    assert not estimates_response(plain)
+    assert plain.receptive_radius == estimating.receptive_radius  # still smooths
+
+
+def test_the_response_alone_is_always_an_estimate():
+    model = create_model("response")
+    assert estimates_response(model) and taking_srgb(model) is model
+
+
+def test_networks_with_a_choice_compute_in_another_type():
+    assert {name for name in MODELS if has_dtype(create_model(name))} == {
+        "fhdr",
+        "sparam_lstm",
+    }
+    assert with_dtype(create_model("fhdr"), "bfloat16").dtype == "bfloat16"
+    both = with_dtype(create_model("sparam_lstm"), "bfloat16")
+    assert both == create_model("sparam_lstm", conv_lstm={"dtype": "bfloat16"})

@@ -8,7 +8,7 @@ import pytest
 from jaxhdr.errors import UserError
 from jaxhdr.imaging import color
 from jaxhdr.models import create_model, response
-from jaxhdr.models.fhdr import Context
+from jaxhdr.models.front import FrontContext
 from jaxhdr.models.response import Response, expand
 
 # Compiled without optimisation, because each function runs once.
@@ -19,7 +19,7 @@ fast_jit = functools.partial(
 SEGMENTS = 14
 CODES = jnp.linspace(0.0, 1.0, 256)
 # The bounds of the network's output, and values between them.
-STRETCHES = [
+SLOPES = [
     *(np.full(SEGMENTS, np.exp(end)) for end in (-1, 1)),
     np.exp(np.tile([-1.0, 1.0], SEGMENTS // 2)),
     *np.exp(np.random.default_rng(0).uniform(-1, 1, (4, SEGMENTS))),
@@ -30,10 +30,10 @@ def photographs(*shape, seed=1):
     return jnp.asarray(np.random.default_rng(seed).random((*shape, 3), np.float32))
 
 
-def curve(stretch):
+def curve(slopes):
     codes = jnp.broadcast_to(CODES[None, None, :, None], (1, 1, 256, 3))
-    stretch = jnp.broadcast_to(jnp.asarray(stretch, jnp.float32), (1, SEGMENTS))
-    return np.asarray(expand(codes, stretch))[0, 0, :, 0]
+    slopes = jnp.broadcast_to(jnp.asarray(slopes, jnp.float32), (1, SEGMENTS))
+    return np.asarray(expand(codes, slopes))[0, 0, :, 0]
 
 
 @functools.cache
@@ -55,9 +55,9 @@ def test_an_untrained_estimate_is_srgb_decoding():
     np.testing.assert_allclose(stages[0], color.srgb_decode(encoded), rtol=1e-5)
 
 
-@pytest.mark.parametrize("stretch", STRETCHES)
-def test_every_curve_keeps_black_and_white_and_rises(stretch):
-    radiance = curve(stretch)
+@pytest.mark.parametrize("slopes", SLOPES)
+def test_every_curve_keeps_black_and_white_and_rises(slopes):
+    radiance = curve(slopes)
     assert radiance[0] == 0 and radiance[-1] == 1
     assert (np.diff(radiance) > 0).all()
 
@@ -69,9 +69,9 @@ def test_equal_slopes_are_a_power_of_the_srgb_decoded_value(power):
 
 
 def test_a_segment_changes_what_is_darker_by_a_factor_and_what_is_brighter_not():
-    stretch = np.ones(SEGMENTS)
-    stretch[11] = 2.0  # from 1.5 to 1 stop below white
-    factor = curve(stretch)[1:] / color.srgb_decode(CODES)[1:]
+    slopes = np.ones(SEGMENTS)
+    slopes[11] = 2.0  # from 1.5 to 1 stop below white
+    factor = curve(slopes)[1:] / color.srgb_decode(CODES)[1:]
     stops = np.log2(color.srgb_decode(CODES)[1:])
     np.testing.assert_allclose(factor[stops > -1], 1, rtol=1e-5)
     np.testing.assert_allclose(factor[stops < -1.5], 2**-0.5, rtol=1e-4)
@@ -80,8 +80,8 @@ def test_a_segment_changes_what_is_darker_by_a_factor_and_what_is_brighter_not()
 def test_the_curve_has_finite_gradients_at_black_and_white():
     encoded = jnp.zeros((1, 2, 2, 3)).at[0, 0].set(1.0)
 
-    def total(encoded, stretch):
-        return expand(encoded, stretch).sum()
+    def total(encoded, slopes):
+        return expand(encoded, slopes).sum()
 
     gradients = jax.grad(total, argnums=(0, 1))(encoded, jnp.ones((1, SEGMENTS)))
     assert all(np.isfinite(g).all() for g in gradients)
@@ -151,7 +151,7 @@ def test_a_wrong_rate_of_dropout_is_refused(rate):
 
 def fhdr(**fields):
     options = {
-        "linearisation": "estimated",
+        "front": {"response": "estimated"},
         "num_iterations": 1,
         "head": "residual",
         "zero_last_layer": False,
@@ -175,7 +175,7 @@ def test_fhdr_sees_what_an_srgb_camera_would_have_encoded(params):
     rest = {name: part for name, part in params.items() if name != "response"}
     context = estimate(params["response"], encoded)
     as_srgb = color.srgb_encode(expand(encoded, context))
-    plain = fhdr(linearisation="srgb")
+    plain = fhdr(front={"response": "srgb"})
     np.testing.assert_allclose(
         stages_of(fhdr(), params, encoded),
         stages_of(plain, rest, as_srgb),
@@ -205,16 +205,16 @@ def test_a_part_with_the_context_of_the_whole_equals_that_part(params):
     whole = stages_of(model, params, encoded)
     radius = model.receptive_radius
     seen = encoded[:, 40 - radius :]
-    part = stages_of(model, params, seen, Context(context))
+    part = stages_of(model, params, seen, FrontContext(context))
     np.testing.assert_allclose(
         part[:, :, radius:], whole[:, :, 40:], rtol=1e-3, atol=1e-5
     )
     assert np.abs(stages_of(model, params, seen) - part).max() > 0.01
 
 
-def test_an_unknown_linearisation_is_refused():
-    with pytest.raises(UserError, match="linearisation is 'gamma'"):
-        create_model("fhdr", linearisation="gamma")
+def test_an_unknown_response_is_refused():
+    with pytest.raises(UserError, match="response is 'gamma'"):
+        create_model("fhdr", front={"response": "gamma"})
 
 
 def test_there_are_92174_parameters_more(params):

@@ -10,6 +10,7 @@ from flax import linen as nn
 from jaxhdr.errors import UserError
 from jaxhdr.imaging import color, noise, regions, scurve
 from jaxhdr.models import sparam
+from jaxhdr.models.front import Front, FrontContext
 from jaxhdr.models.sparam import SParam
 
 # As in test_fhdr.py: compiling is all the time.
@@ -161,8 +162,8 @@ def test_training_starts_at_the_identity_curve():
 def test_the_identity_curve_of_linear_values_is_the_linearised_photograph():
     encoded = photographs(1, 5, 6)
     identity = scurve.Curve(jnp.ones(1), jnp.ones((1, 3)))
-    context = sparam.Context(identity, jnp.zeros((1, 1, 3)))
-    stages = SParam(curve_input="linear").apply({}, encoded, context)
+    context = sparam.Context(identity, jnp.zeros((1, 1, 3)), FrontContext())
+    stages = SParam(curve_of="radiance").apply({}, encoded, context)
     # IEC 61966-2-1.
     power = ((np.asarray(encoded, np.float64) + 0.055) / 1.055) ** 2.4
     linear = np.where(encoded <= 0.04045, encoded / 12.92, power)
@@ -172,23 +173,25 @@ def test_the_identity_curve_of_linear_values_is_the_linearised_photograph():
 def test_the_identity_curve_behind_an_estimate_is_radiance_by_that_response():
     encoded = photographs(1, 5, 6)
     identity = scurve.Curve(jnp.ones(1), jnp.ones((1, 3)))
-    stretch = jnp.full((1, 14), 2.0)
-    context = sparam.Context(identity, jnp.zeros((1, 1, 3)), stretch)
-    stages = SParam(curve_input="estimated").apply({}, encoded, context)
+    front = FrontContext(jnp.full((1, 14), 2.0))
+    context = sparam.Context(identity, jnp.zeros((1, 1, 3)), front)
+    model = SParam(curve_of="radiance", front=Front(response="estimated"))
+    stages = model.apply({}, encoded, context)
     np.testing.assert_allclose(stages[0], color.srgb_decode(encoded) ** 2, rtol=1e-4)
 
 
-@pytest.mark.parametrize("curve_input", ["linear", "estimated"])
-def test_noise_is_smoothed_out_of_what_the_curve_takes(curve_input):
+@pytest.mark.parametrize("response", ["srgb", "estimated"])
+def test_noise_is_smoothed_out_of_what_the_curve_takes(response):
     noisy = 0.02 + 0.004 * np.random.default_rng(0).normal(size=(1, 40, 40, 3))
     encoded = jnp.asarray(noisy, jnp.float32)
-    model = SParam(curve_input=curve_input, smooth_noise=True, backbone="compact")
+    front = Front(response=response, smooth_noise=True)
+    model = SParam(curve_of="radiance", front=front, backbone="compact")
 
     @fast_jit
     def start(key):
         variables = model.init(key, encoded)
         context = model.apply(variables, encoded, method="context")
-        return context.noise, model.apply(variables, encoded)[0]
+        return context.front.noise, model.apply(variables, encoded)[0]
 
     deviation, pseudo_hdr = start(jax.random.key(0))
     # The slope of sRGB decoding there is 1 / 12.92 (IEC 61966-2-1).
@@ -199,9 +202,17 @@ def test_noise_is_smoothed_out_of_what_the_curve_takes(curve_input):
     assert expected.std() < 0.5 * linear.std()
 
 
-def test_encoded_values_are_not_smoothed():
-    with pytest.raises(UserError, match="curve_input is 'encoded'; expected"):
-        SParam(smooth_noise=True)
+@pytest.mark.parametrize(
+    "front, named",
+    [
+        (Front(smooth_noise=True), "front.smooth_noise"),
+        (Front(response="estimated"), "front.response='estimated'"),
+    ],
+)
+def test_a_front_end_is_not_for_encoded_values(front, named):
+    expected = f"{named} is for radiance, and curve_of is 'encoded'; expected"
+    with pytest.raises(UserError, match=expected):
+        SParam(front=front)
 
 
 OUTPUTS = [-1e4, -200.0, -80.0, -12.0, -5.0, -1.0, -0.1, 0.0]
@@ -303,6 +314,7 @@ def test_dropout_is_active_only_with_a_key():
     [
         ("backbone", "vgg19"),
         ("positive", "relu"),
+        ("curve_of", "linear"),
         ("num_regions", 0),
         ("num_regions", True),
         ("dropout_rate", 1.0),

@@ -8,7 +8,10 @@ from flax import traverse_util
 
 from jaxhdr.errors import UserError
 from jaxhdr.imaging import regions, scurve
-from jaxhdr.models.sparam import Context
+from jaxhdr.models import create_model
+from jaxhdr.models.conv_lstm import ConvLSTMNet
+from jaxhdr.models.front import Front, FrontContext
+from jaxhdr.models.sparam import Context, SParam
 from jaxhdr.models.sparam_lstm import SParamLSTM
 from tests.models import conv_lstm_reference
 
@@ -18,6 +21,10 @@ fast_jit = functools.partial(
 )
 RANDOM = np.random.default_rng(4)
 CURVE = scurve.Curve(jnp.array([3.6]), jnp.array([[2.0, 3.0, 1.5]]))
+
+
+def compact(num_regions, **fields):
+    return SParam(backbone="compact", num_regions=num_regions, **fields)
 
 
 def conv_lstm_params():
@@ -50,7 +57,8 @@ def test_the_parameters_are_those_of_the_two_networks():
 
 def test_options_reach_the_networks():
     shapes = param_shapes(
-        backbone="compact", num_regions=2, peepholes=True, shared_prelu=True
+        sparam=compact(2),
+        conv_lstm=ConvLSTMNet(peepholes=True, shared_prelu=True),
     )
     first = shapes["sparam"]["features"]["convolution_1"]["kernel"]
     assert first.shape == (3, 3, 9, 16)
@@ -67,7 +75,9 @@ def test_what_the_photograph_clips_is_at_least_white_in_both_stages():
         np.asarray(
             fast_jit(
                 SParamLSTM(
-                    num_regions=2, backbone="compact", keep_white=keep, head="residual"
+                    sparam=compact(2),
+                    conv_lstm=ConvLSTMNet(head="residual"),
+                    keep_white=keep,
                 ).apply
             )({"params": params}, encoded, context)
         )
@@ -80,7 +90,7 @@ def test_what_the_photograph_clips_is_at_least_white_in_both_stages():
 
 
 def test_a_tile_with_the_context_of_the_whole_is_a_crop_beyond_the_radius():
-    model = SParamLSTM(num_regions=2, backbone="compact")
+    model = SParamLSTM(sparam=compact(2))
     radius = model.receptive_radius
     encoded = photographs(1, radius + 8, 5)
     context = context_of(encoded, 2)
@@ -106,9 +116,12 @@ def test_a_tile_with_the_context_of_the_whole_is_a_crop_beyond_the_radius():
     [(1, 2, "residual", 0), (2, 3, "relu", 0), (1, 1, "relu", 0), (2, 1, "relu", 3)],
 )
 def test_the_receptive_radius_is_exact(axis, num_regions, head, smoothing):
-    model = SParamLSTM(num_regions=num_regions, backbone="compact", head=head)
+    options = {}
     if smoothing:
-        model = model.clone(curve_input="linear", smooth_noise=True)
+        options = {"curve_of": "radiance", "front": Front(smooth_noise=True)}
+    model = SParamLSTM(
+        sparam=compact(num_regions, **options), conv_lstm=ConvLSTMNet(head=head)
+    )
     radius = model.receptive_radius
     assert radius == num_regions + 11 + smoothing
     centre = radius + 3
@@ -117,7 +130,7 @@ def test_the_receptive_radius_is_exact(axis, num_regions, head, smoothing):
     encoded = 0.5 + photographs(*shape) / 2
     context = context_of(encoded, num_regions)
     if smoothing:
-        context = context._replace(noise=jnp.ones(1))
+        context = context._replace(front=FrontContext(noise=jnp.ones(1)))
 
     # Positive numbers only, as in test_fhdr.py: no two paths cancel, and a derivative
     # shows also those whose effect float32 would round away.
@@ -140,7 +153,7 @@ def test_the_receptive_radius_is_exact(axis, num_regions, head, smoothing):
 
 def initialised():
     """Gradients and stages of a black and a white image, at the start."""
-    model = SParamLSTM(num_regions=2, backbone="compact", head="residual")
+    model = SParamLSTM(sparam=compact(2), conv_lstm=ConvLSTMNet(head="residual"))
     images = jnp.stack([jnp.zeros((2, 3, 3)), jnp.ones((2, 3, 3))])
 
     @fast_jit
@@ -170,18 +183,18 @@ def test_black_and_white_images_start_at_themselves_with_finite_gradients():
 
 
 @pytest.mark.parametrize(
-    "option, value",
+    "part, option, value",
     [
-        ("backbone", "vgg19"),
-        ("positive", "relu"),
-        ("num_regions", 0),
-        ("dropout_rate", 1.0),
-        ("head", "tanh"),
-        ("loop", "python"),
-        ("peak", -1.0),
-        ("dtype", "int32"),
+        ("sparam", "backbone", "vgg19"),
+        ("sparam", "positive", "relu"),
+        ("sparam", "num_regions", 0),
+        ("sparam", "dropout_rate", 1.0),
+        ("conv_lstm", "head", "tanh"),
+        ("conv_lstm", "loop", "python"),
+        ("conv_lstm", "peak", -1.0),
+        ("conv_lstm", "dtype", "int32"),
     ],
 )
-def test_a_bad_option_is_named_and_refused(option, value):
+def test_a_bad_option_is_named_and_refused(part, option, value):
     with pytest.raises(UserError, match=f"{option} is {value!r}; expected"):
-        SParamLSTM(**{option: value})
+        create_model("sparam_lstm", **{part: {option: value}})

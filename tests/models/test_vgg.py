@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxhdr.errors import UserError
-from jaxhdr.models import vgg
+from jaxhdr.models import layers, vgg
 
 # torchvision's numbering of vgg19: index in `features`, input and output channels.
 _LAYERS = [
@@ -51,6 +51,18 @@ def test_features_are_those_of_pytorch(params):
         np.testing.assert_allclose(jnp.square(feature).sum(), energy, rtol=1e-5)
         got = feature[1, -1, -1, : len(values)]
         np.testing.assert_allclose(got, values, atol=2e-5)
+
+
+def test_all_convolutions_are_those_of_the_kernels(params, monkeypatch):
+    convolve, widths = layers.kernels.convolve, []
+
+    def counted(x, kernel, **options):
+        widths.append(kernel.shape[2:])
+        return convolve(x, kernel, **options)
+
+    monkeypatch.setattr(layers.kernels, "convolve", counted)
+    jax.eval_shape(vgg.vgg19_features, params, jnp.zeros((1, 16, 16, 3)))
+    assert widths == [(inputs, outputs) for _, inputs, outputs in _LAYERS]
 
 
 def test_there_are_as_many_parameters_as_vgg19_has_up_to_relu5_1(params):
@@ -136,14 +148,15 @@ def test_vgg16_is_that_of_the_state_dict(vgg16_state):
         "kernel": jnp.asarray(vgg16_state["features.0.weight"].transpose(2, 3, 1, 0)),
         "bias": jnp.asarray(vgg16_state["features.0.bias"]),
     }
-    features = jax.jit(vgg.VGG16().apply)({"params": params}, jnp.asarray(image[None]))
-    np.testing.assert_allclose(features[0], x.transpose(1, 2, 0), rtol=0, atol=1e-4)
+    run = jax.jit(vgg.VGG(vgg.VGG16_DEPTHS).apply)
+    last = run({"params": params}, jnp.asarray(image[None]))["relu5_3"]
+    np.testing.assert_allclose(last[0], x.transpose(1, 2, 0), rtol=0, atol=1e-4)
 
 
 def test_vgg16_params_are_those_of_the_network_but_for_the_first_layer(vgg16_state):
     params = vgg.vgg16_params(vgg16_state | {"classifier.0.bias": np.zeros(4)})
     variables = jax.eval_shape(
-        vgg.VGG16().init, jax.random.key(0), jnp.zeros((1, 32, 32, 18))
+        vgg.VGG(vgg.VGG16_DEPTHS).init, jax.random.key(0), jnp.zeros((1, 32, 32, 18))
     )
     expected = variables["params"]
     assert expected.pop("conv1_1")["kernel"].shape == (3, 3, 18, 64)

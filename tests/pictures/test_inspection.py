@@ -6,7 +6,7 @@ from PIL import Image
 from jaxhdr.errors import UserError
 from jaxhdr.imaging import color, regions, scurve
 from jaxhdr.inference import Details
-from jaxhdr.models.fhdr import Context as FHDRContext
+from jaxhdr.models.front import FrontContext
 from jaxhdr.models.sparam import Context
 from jaxhdr.pictures import inspection, sheet
 
@@ -89,17 +89,15 @@ def test_curve_values_are_those_of_the_papers_figure_4():
 
 def test_a_curve_of_linear_values_is_drawn_over_encoded_ones():
     identity = scurve.Curve(jnp.ones(()), jnp.ones(3))
-    curve = inspection.tone_curve(identity, curve_input="linear", num_values=3)
+    curve = inspection.tone_curve(identity, front=FrontContext(), num_values=3)
     # IEC 61966-2-1: ((0.5 + 0.055) / 1.055)^2.4 = 0.2140.
     np.testing.assert_allclose(2 ** curve.stops[1:, 0], [0.2140, 1.0], atol=1e-4)
 
 
 def test_an_estimated_response_is_drawn_and_bends_the_s_curve():
     encoded = photograph(20, 20)
-    stretch = jnp.full((1, 14), 2.0)
-    fhdr = without_context(encoded, linearised(encoded))._replace(
-        context=FHDRContext(stretch)
-    )
+    front = FrontContext(jnp.full((1, 14), 2.0))
+    fhdr = without_context(encoded, linearised(encoded))._replace(context=front)
     shown = inspection.inspect(fhdr)
     assert shown.curve is None and shown.response is not None
     # Twice the stops of sRGB decoding, at every code.
@@ -108,7 +106,7 @@ def test_an_estimated_response_is_drawn_and_bends_the_s_curve():
     assert inspection.inspect(details(encoded)).response is None
 
     identity = scurve.Curve(jnp.ones(()), jnp.ones(3))
-    curve = inspection.tone_curve(identity, curve_input="estimated", stretch=stretch)
+    curve = inspection.tone_curve(identity, front=front)
     np.testing.assert_allclose(curve.stops[1:, 0], 2 * stops, atol=1e-3)
 
 

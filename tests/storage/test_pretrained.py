@@ -8,7 +8,7 @@ from jaxhdr import options
 from jaxhdr.errors import UserError
 from jaxhdr.imaging import scales
 from jaxhdr.inference import Reconstructor
-from jaxhdr.models.fhdr import to_torch
+from jaxhdr.models.fhdr_torch import to_torch
 from jaxhdr.storage import checkpoints, pretrained, weight_files
 from tests.random_models import (
     FIELDS,
@@ -107,7 +107,7 @@ def test_a_run_of_an_unknown_scale_is_refused(tmp_path):
 def test_a_run_of_sparam_lstm_loads_and_its_export_is_the_same_model(tmp_path):
     workdir, path = tmp_path / "run", tmp_path / "run.safetensors"
     model, params, *_ = random_sparam_lstm()
-    fields = {"name": "sparam_lstm", "backbone": "compact"}
+    fields = {"name": "sparam_lstm", "sparam": {"backbone": "compact"}}
     save_run(workdir, params=params, fields=fields, loss={"scale": "mean_half"})
     pretrained.export_weights(workdir, path, half=False)
     for source in (workdir, path):

@@ -51,7 +51,7 @@ def test_parameters_are_taken_from_a_weight_file_or_a_shipped_model(tmp_path):
     assert_equal(
         initial_params(jax.random.key(0), model, init_from=str(path)), expected
     )
-    model = create_model("fhdr", num_iterations=2, linearisation="estimated")
+    model = create_model("fhdr", num_iterations=2, front={"response": "estimated"})
     shipped = pretrained.load_pretrained("fhdr").params
     assert_equal(
         initial_params(jax.random.key(0), model, init_from="fhdr"), dict(shipped)
@@ -62,7 +62,7 @@ def test_parameters_are_taken_from_a_weight_file_or_a_shipped_model(tmp_path):
 
 def test_a_part_is_taken_from_a_run_of_that_part(tmp_path):
     expected = random_run(tmp_path, "sparam", **COMPACT)
-    model = create_model("sparam_lstm", **COMPACT)
+    model = create_model("sparam_lstm", sparam=COMPACT)
     params = initial_params(jax.random.key(0), model, init_from=str(tmp_path))
     assert_equal(params["sparam"], expected)
     fresh = initial_params(jax.random.key(0), model)
@@ -74,7 +74,7 @@ def test_joint_training_starts_where_stage_1_ended(tmp_path):
     params = random_run(tmp_path, "sparam", **COMPACT)
     encoded = jnp.asarray(np.random.default_rng(0).random((1, 12, 9, 3), np.float32))
     alone = create_model("sparam", **COMPACT).apply({"params": params}, encoded)
-    model = create_model("sparam_lstm", head="residual", **COMPACT)
+    model = create_model("sparam_lstm", sparam=COMPACT, conv_lstm={"head": "residual"})
     joint = initial_params(jax.random.key(0), model, init_from=str(tmp_path))
     stages = jax.jit(model.apply)({"params": joint}, encoded)
     np.testing.assert_allclose(stages[0], alone[0], rtol=1e-5)
@@ -85,7 +85,7 @@ def test_several_sources_are_taken_in_their_order(tmp_path):
     """FHDR's layers from a run that had no estimate of the response, and that."""
     layers = random_run(tmp_path / "layers", "fhdr", num_iterations=1)
     estimate = random_run(tmp_path / "estimate", "response")
-    model = create_model("fhdr", linearisation="estimated")
+    model = create_model("fhdr", front={"response": "estimated"})
     for order in (("layers", "estimate"), ("estimate", "layers")):
         sources = "+".join(str(tmp_path / name) for name in order)
         params = initial_params(jax.random.key(0), model, init_from=sources)
@@ -97,7 +97,10 @@ def test_several_sources_are_taken_in_their_order(tmp_path):
 
 def test_a_part_of_a_part_is_taken_too(tmp_path):
     expected = random_run(tmp_path, "response")
-    model = create_model("sparam_lstm", curve_input="estimated", **COMPACT)
+    model = create_model(
+        "sparam_lstm",
+        sparam={**COMPACT, "curve_of": "radiance", "front": {"response": "estimated"}},
+    )
     params = initial_params(jax.random.key(0), model, init_from=str(tmp_path))
     assert_equal(params["sparam"]["response"], expected)
 
@@ -105,7 +108,7 @@ def test_a_part_of_a_part_is_taken_too(tmp_path):
 def test_a_run_with_other_regions_or_of_another_model_is_refused(tmp_path):
     random_run(tmp_path / "regions", "sparam", backbone="compact", num_regions=3)
     random_run(tmp_path / "other", "fhdr", num_iterations=1)
-    model = create_model("sparam_lstm", **COMPACT)
+    model = create_model("sparam_lstm", sparam=COMPACT)
     for run in ("regions", "other"):
         with pytest.raises(UserError, match="parameters of another model"):
             initial_params(jax.random.key(0), model, init_from=str(tmp_path / run))

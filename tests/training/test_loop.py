@@ -191,7 +191,9 @@ def test_without_averaging_the_averaged_parameters_are_the_last():
 @pytest.mark.slow
 def test_a_part_of_each_image_trains_both_stages_of_sparam_lstm():
     model = create_model(
-        "sparam_lstm", num_regions=2, backbone="compact", head="residual"
+        "sparam_lstm",
+        sparam={"num_regions": 2, "backbone": "compact"},
+        conv_lstm={"head": "residual"},
     )
     optimizer = create_optimizer(OPTIMIZER, 10_000)
     state = create_state(
