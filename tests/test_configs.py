@@ -229,9 +229,13 @@ def test_the_peaks_of_a_part_of_the_model_and_of_the_loss_are_one_field():
         ("sparam_lstm", "compact,synthetic", "model.sparam.front.response"),
     ],
 )
-def test_a_field_of_a_part_can_be_set_on_the_command_line(file, argument, field):
+def test_a_field_of_a_part_can_be_set_on_the_command_line(
+    monkeypatch, file, argument, field
+):
+    arguments = ["train.py", f"--config.{field}=estimated"]
+    monkeypatch.setattr("sys.argv", arguments)  # the flags look there too
     values = flags.FlagValues()
     config = load(file, argument)
     config_flags.DEFINE_config_dict("config", config, flag_values=values)
-    values(["train.py", f"--config.{field}=estimated"])
+    values(arguments)
     assert estimates_response(create_model(**values.config.model))
