@@ -1,3 +1,13 @@
+import os
+import tempfile
+
+# The workers of a test run, and the programs that tests start, compile many programs
+# twice. They share a cache, which is made before JAX is imported and lasts for one run.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _CACHE = tempfile.TemporaryDirectory(prefix="jaxhdr-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+
 import jax
 import pytest
 
