@@ -1,7 +1,8 @@
 """Reconstruction of whole photographs of any size, in bounded memory.
 
-Input: `encoded` images, as arrays or as files. Output: `hdr`, float32 (h, w, 3), in
-scale `ldr_white`; estimates of a model without that scale are aligned to it.
+The input is an `encoded` image, an array or a file. The output is `hdr`, float32
+(h, w, 3), in scale `ldr_white`. Estimates of a model of another scale are aligned to
+it.
 
 What a model needs to know of the whole image, its context, is computed first. An image
 larger than a tile is then cut into tiles that overlap by the model's receptive radius,
@@ -24,7 +25,7 @@ from jaxhdr.options import PRECISIONS, RESPONSES
 from jaxhdr.storage.pretrained import Pretrained, StrPath, load_pretrained
 
 TILES: Final = {"float32": 768, "bfloat16": 1280}
-"""Largest sides of a tile in pixels, by precision: FHDR, T = 4, then takes 3 GiB."""
+"""Largest side of a tile in pixels, by precision; FHDR, T = 4, then takes 3 GiB."""
 
 ImageLike = StrPath | np.ndarray | jax.Array
 
@@ -44,9 +45,9 @@ class Details(NamedTuple):
 class Reconstructor:
     """Reconstructs many images with one model.
 
-    It compiles once per shape of tile; an image smaller than a tile is a shape of its
-    own, as padding it would change its borders, and so is every image for a model with
-    a context. Nothing is kept from one image to the next.
+    It compiles once per shape of tile. An image smaller than a tile is a shape of its
+    own, because padding it would change its borders. The context of a model that has
+    one is compiled for each shape of image. Nothing is kept from one image to the next.
 
     Models and classical operators are called alike. An operator always takes the whole
     image at once, takes it for sRGB-encoded, and computes in float32. A model without

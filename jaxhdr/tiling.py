@@ -1,7 +1,7 @@
 """How an image is cut into tiles whose results are those of the whole image.
 
-Lengths and positions are in pixels. All tiles of an image have one shape, and overlap
-by a halo; at the border of the image a tile ends exactly there, because networks pad.
+Lengths and positions are in pixels. All tiles of an image have one shape and overlap by
+a halo. A tile at the border of the image ends exactly there, because networks pad.
 """
 
 import itertools
@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from jaxhdr.errors import UserError
 
-# Tile sides are multiples of it, so that images of many sizes share compiled shapes.
+# Sides of tiles are multiples of this, so that images of many sizes share compiled
+# shapes.
 _ROUNDING: Final = 64
 
 
@@ -24,10 +25,15 @@ class Span(NamedTuple):
 
 
 def tile_layout(length: int, tile: int, halo: int) -> list[Span]:
-    """Returns tiles of equal size, at most `tile`, whose kept parts cover `length`.
+    """Returns tiles of equal size whose kept parts cover an axis of the image.
 
-    Kept pixels are at least `halo` away from a tile's side, unless that side is the
-    image's own.
+    Kept pixels are at least `halo` away from a side of the tile, unless that side is
+    the border of the image.
+
+    Args:
+      length: length of the axis.
+      tile: largest size of a tile.
+      halo: number of pixels to each side of an output pixel that can change it.
 
     Raises:
       UserError: nothing of a tile would be kept.

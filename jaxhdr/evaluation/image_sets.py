@@ -1,7 +1,8 @@
 """Images to score methods on: photographs and the radiance that they were taken of.
 
-Either simulated from a prepared data set by the camera of a configuration, or read
-from two folders. They come one by one, so memory does not grow with their number.
+A set of images comes from a prepared data set, photographed by the camera of a
+configuration, or from two folders. Images are read one by one, so memory does not grow
+with their number.
 """
 
 import dataclasses
@@ -34,7 +35,10 @@ __all__ = [
 
 
 class Example(NamedTuple):
-    """A photograph, display-encoded, and its radiance in scale `ldr_white`."""
+    """A photograph, display-encoded in [0, 1], and its radiance.
+
+    The radiance is linear BT.709 in scale `ldr_white`.
+    """
 
     name: str
     scene: str
@@ -47,9 +51,10 @@ class ImageSet:
     """Images that are read when they are asked for.
 
     Attributes:
-      length: how many.
-      protocol: where they come from, as a report says it.
-      read: `read(skip)` yields those whose name is not in `skip`, always in one order.
+      length: number of images.
+      protocol: where the images come from, as a report says it.
+      read: `read(skip)` yields the images whose names are not in `skip`, always in the
+        same order.
     """
 
     length: int
@@ -69,15 +74,15 @@ def from_config(
 ) -> ImageSet:
     """Returns the validation images of a configuration with their photographs.
 
-    Images that come without one are photographed by the configuration's camera; that
-    depends on the image, its name, the camera and `eval.seed` only: it is the same for
-    every model, and whichever other images are evaluated.
+    An image without a photograph is photographed by the configuration's camera. The
+    photograph depends on the image, its name, the camera and `eval.seed` only. So it is
+    the same for every model, whichever other images are evaluated.
 
     Args:
       config: the sections `data`, `camera`, `eval` and `camera_curves` of
         `configs/default.py`.
-      num_images: that many, spread over the split; default all.
-      data_dir: where the prepared data are; default that of the configuration.
+      num_images: number of images, spread over the split; default all.
+      data_dir: folder of the prepared data; default that of the configuration.
 
     Raises:
       UserError: the data are not prepared, or the split has no images.
@@ -135,7 +140,7 @@ def from_folders(
     Args:
       photographs: folder of photographs.
       truths: folder of HDR images, linear BT.709 of any unit; it may hold more.
-      num_images: that many, spread over the photographs by name; default all.
+      num_images: number of images, spread over the photographs by name; default all.
       is_aligned: whether each truth is brought to `ldr_white` by its photograph (see
         `scales.align`); otherwise it must be in that scale.
 
@@ -170,11 +175,11 @@ def from_folders(
 
 
 def write_photographs(images: ImageSet, folder: str | os.PathLike) -> int:
-    """Writes what the methods are shown, as PNG; returns how many.
+    """Writes the photographs of images as PNG files, and returns their number.
 
     Args:
-      images: whose photographs.
-      folder: made if it does not exist.
+      images: the images whose photographs are written.
+      folder: folder of the files; it is made if it does not exist.
 
     Raises:
       UserError: the images cannot be read, or the folder cannot be written to.
@@ -191,7 +196,10 @@ def write_photographs(images: ImageSet, folder: str | os.PathLike) -> int:
 
 
 def versions(paths: Sequence[pathlib.Path]) -> str:
-    """Returns what tells these files from others, or from later ones of their names."""
+    """Returns a text that differs for other files, and for later ones of these names.
+
+    It is made of names, sizes and times of the last change.
+    """
     states = [(path.name, path.stat()) for path in paths]
     facts = "\n".join(f"{n} {s.st_size} {s.st_mtime_ns}" for n, s in states)
     return f"{len(paths)} files, {zlib.crc32(facts.encode()):08x}"

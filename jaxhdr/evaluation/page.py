@@ -1,8 +1,8 @@
-"""The report as one self-contained web page, which loads nothing from anywhere.
+"""The report as one web page, which loads nothing from anywhere.
 
-`page.html` is the page without its contents: they are put into it as JSON, and
-its script draws them. Pictures are WebP inside the page, read from an iterator one
-image at a time, so that a report of many images needs no memory.
+`page.html` is the page without its contents. The contents are put into it as JSON, and
+its script draws them. The pictures are WebP files inside the page. They are read from
+an iterator, one image at a time, so memory does not grow with their number.
 """
 
 import importlib.resources
@@ -32,19 +32,19 @@ def write_page(
     pictures: Iterable[Mapping[str, Any]] = (),
     curves: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes the page, whole or not at all.
+    """Writes the web page of a report, whole or not at all.
 
     Args:
-        path: of the file, replaced if it exists.
-        report: what it shows; the first method of the rows is the baseline.
-        title: plain text.
-        pictures: of each image, in the order of the rows, as `thumbnails.pictures`
-            makes them; none to leave them out.
-        curves: `scores`, [metric][method] lists of (step, score) during training, and
-            `steps_per_epoch`, None if it is not known.
+      path: path of the page; a file that exists is replaced.
+      report: the scores to show; the first method of the rows is the baseline.
+      title: title of the page, as plain text.
+      pictures: the pictures of each image, in the order of the rows, as
+        `thumbnails.pictures` makes them; empty for a page without pictures.
+      curves: `scores`, [metric][method] lists of (step, score) during training, and
+        `steps_per_epoch`, None if it is not known; None for a page without curves.
 
     Raises:
-        UserError: the file cannot be written.
+      UserError: the file cannot be written.
     """
     page = importlib.resources.files("jaxhdr.evaluation").joinpath("page.html")
     before, rest = page.read_text(encoding="utf-8").split(_REPORT)

@@ -1,8 +1,9 @@
-"""Rows of scores -> means and report files.
+"""Means of scores, and the files of a report.
 
-Means come from the rows, so they cannot disagree with them. Every image counts once; a
-score that does not exist (NaN) is left out, and the number of the others is stated. In
-files an absent score is empty (CSV) or null (JSON), an infinite one is `inf`.
+Means are computed from the rows, so they cannot disagree with them. Every image counts
+once. A score that does not exist (NaN) is left out of the mean, and the report says how
+many scores are left. In files an absent score is empty (CSV) or null (JSON), and an
+infinite one is `inf`.
 """
 
 import collections
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 Row = Mapping[str, str | float]
+"""The scores of one method on one image, by the names of the columns."""
 
 _NOT_SCORES = {"image", "scene", "method", "clipped_share", "alignment_stops"}
 _METRIC_FIELDS = ("unit", "higher_is_better", "input_unit", "reference", "pixels")
@@ -41,7 +43,13 @@ _DECIMALS = {"dB": 2, "stops": 3, "": 4}
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Scores, and what one has to know to compare or repeat them."""
+    """Scores, and what one has to know to compare or repeat them.
+
+    Attributes:
+      rows: the scores of every image and method; the first method is the baseline.
+      metrics: the metrics that the rows hold, in the order of the columns.
+      protocol: how the scores were made, by the names that the report prints.
+    """
 
     rows: Sequence[Row]
     metrics: tuple[Metric, ...]
@@ -76,7 +84,7 @@ def write_report(report: Report, folder: str | os.PathLike) -> None:
     """Writes `per_image.csv`, `report.json` and `report.md`, each whole or not at all.
 
     Raises:
-        UserError: the folder cannot be made or written to.
+      UserError: the folder cannot be made or written to.
     """
     folder = pathlib.Path(folder)
     try:
@@ -138,7 +146,7 @@ def summary(report: Report) -> str:
 
 
 def _alignment(report: Report) -> str:
-    """Says what the alignment to the truth did to the first method, the baseline."""
+    """Returns a sentence on what the alignment did to the baseline, or ""."""
     first = report.rows[0]
     if "alignment_stops" not in first or math.isnan(float(first["alignment_stops"])):
         return ""

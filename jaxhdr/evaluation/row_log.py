@@ -1,7 +1,7 @@
-"""What an evaluation under way has found, so that a stopped one can go on.
+"""The results of an evaluation so far, so that a stopped one can go on.
 
-One line of JSON per image with its rows and pictures, after a line that says what is
-evaluated. A line that was not finished is computed again.
+The first line of the file says what is evaluated. Each further line is the JSON of one
+image, with its rows and pictures. An image whose line was cut off is scored again.
 """
 
 import json
@@ -18,14 +18,14 @@ class RowLog:
     """The file of one evaluation.
 
     Attributes:
-      finished: rows of each image that is done, in order.
+      finished: the rows of each image that is done, by its name, in order.
     """
 
     def __init__(self, path: pathlib.Path, *, subject: Mapping[str, Any]):
         """Opens or begins the file.
 
         Args:
-          path: of the file; its folder is made.
+          path: path of the file; its folder is made if it does not exist.
           subject: all that the rows depend on; rows of another subject are dropped.
 
         Raises:

@@ -1,6 +1,6 @@
 """Small pictures of an evaluated image, as text that a web page can hold.
 
-`encoded` is display-encoded in [0, 1], radiance linear BT.709 in scale `ldr_white`.
+`encoded` is display-encoded in [0, 1]. Radiance is linear BT.709 in scale `ldr_white`.
 """
 
 import base64
@@ -32,9 +32,9 @@ def pictures(
 
     Args:
       encoded: the photograph.
-      truth: its radiance.
-      estimates: radiance by method.
-      maps: by method, where a metric sees a difference, in [0, 1], by its name.
+      truth: the radiance that it was taken of.
+      estimates: the estimated radiance, by method.
+      maps: where metrics see a difference, in [0, 1], by method and metric.
     """
     small = previews.shrink(encoded, _LONGEST_SIDE)
     return {
