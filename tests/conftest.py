@@ -8,6 +8,14 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE.name
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
+# Compiling takes most of the time of the fast tests, and each program computes a small
+# image once or twice. So LLVM does not optimise; XLA's own passes run as for users. The
+# slow tests run what users run: `XLA_FLAGS= python -m pytest -m slow`.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+)
+
 import jax
 import pytest
 

@@ -104,6 +104,7 @@ def test_tiled_fhdr_equals_whole():
     np.testing.assert_allclose(tiled, whole, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_tiled_sparam_lstm_equals_whole():
     # One side is dark, so a tile would have another curve and other regions.
     image = photograph(50, 130) // np.linspace(1, 9, 130).astype(np.uint8)[:, None]
@@ -119,6 +120,7 @@ def test_tiled_sparam_lstm_equals_whole():
     assert (difference > 0.1 * mean).all()
 
 
+@pytest.mark.slow
 def test_the_whole_image_at_once_is_what_the_network_gives_by_itself():
     image = photograph(40, 50)
     absolute = SPARAM_LSTM._replace(scale="ldr_white")
@@ -179,7 +181,11 @@ OF_RADIANCE = SPARAM_LSTM._replace(
 )
 
 
-@pytest.mark.parametrize("plain", [PRETRAINED, OF_RADIANCE], ids=["fhdr", "sparam"])
+@pytest.mark.parametrize(
+    "plain",
+    [PRETRAINED, pytest.param(OF_RADIANCE, marks=pytest.mark.slow)],
+    ids=["fhdr", "sparam"],
+)
 def test_a_known_response_takes_the_place_of_the_estimate(plain):
     params = dict(plain.params)
     if plain is PRETRAINED:
@@ -223,7 +229,11 @@ def test_one_image_does_not_change_the_next(model):
     np.testing.assert_array_equal(reconstructor(second), alone)
 
 
-@pytest.mark.parametrize("model", [PRETRAINED, SPARAM_LSTM], ids=["fhdr", "sparam"])
+@pytest.mark.parametrize(
+    "model",
+    [PRETRAINED, pytest.param(SPARAM_LSTM, marks=pytest.mark.slow)],
+    ids=["fhdr", "sparam"],
+)
 def test_a_batch_of_images_gives_what_each_gives_alone(model):
     model = model._replace(scale="ldr_white")
     images = [photograph(20, 30, seed=n) // (n + 1) for n in range(3)]

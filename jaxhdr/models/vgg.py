@@ -33,16 +33,18 @@ class VGG(nn.Module):
 
     Attributes:
       depths: number of convolutions in each block.
+      widths: number of channels in each block.
     """
 
     depths: tuple[int, ...]
+    widths: tuple[int, ...] = _WIDTHS
 
     @nn.compact
     def __call__(self, x: Features) -> dict[str, Features]:
         """Returns the output of each ReLU by its name, "relu1_1", "relu1_2", ..."""
         features = {}
         for block, (depth, width) in enumerate(
-            zip(self.depths, _WIDTHS, strict=True), 1
+            zip(self.depths, self.widths, strict=True), 1
         ):
             if block > 1:
                 x = max_pool(x)
@@ -62,7 +64,8 @@ def vgg19_features(
 ) -> tuple[Features, Features, Features, Features, Features]:
     """Returns relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 of VGG19.
 
-    Each has half the height and width of the one before it, rounded down.
+    Each has half the height and width of the one before it, rounded down. The number of
+    channels in each block is that of the parameters.
 
     Raises:
       UserError: the image is smaller than 16 x 16 pixels.
@@ -73,8 +76,11 @@ def vgg19_features(
             f"need at least {_SMALLEST} x {_SMALLEST}: use larger patches, or no "
             "perceptual loss"
         )
-    features: Any = VGG(VGG19_DEPTHS).apply({"params": params}, image)
-    return tuple(features[f"relu{block}_1"] for block in range(1, 6))
+    blocks = range(1, len(VGG19_DEPTHS) + 1)
+    widths = tuple(params[f"conv{block}_1"]["kernel"].shape[-1] for block in blocks)
+    network = VGG(VGG19_DEPTHS, widths)
+    features: Any = network.apply({"params": params}, image)
+    return tuple(features[f"relu{block}_1"] for block in blocks)
 
 
 def vgg19_params(state: Mapping[str, np.ndarray]) -> dict[str, dict[str, jax.Array]]:

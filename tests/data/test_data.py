@@ -158,6 +158,7 @@ def test_a_saved_state_continues_a_mixture():
     iterator.close()
 
 
+@pytest.mark.slow
 def test_the_records_of_a_mixture_follow_each_other_under_their_sets_names(data_dir):
     prepare("synthetic_hdr/default", data_dir=data_dir)
     name = f"{SMALL}+synthetic_hdr/default"

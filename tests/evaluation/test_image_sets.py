@@ -80,6 +80,7 @@ def test_folders_that_do_not_fit_are_refused_in_one_sentence(folders, spoil, mes
         list(image_sets.from_folders(*folders).read(()))
 
 
+@pytest.mark.slow
 def test_operators_and_files_are_scored_without_a_run(folders, tmp_path):
     photographs, truths = folders
     theirs = tmp_path / "theirs"

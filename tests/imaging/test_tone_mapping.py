@@ -35,6 +35,7 @@ def test_global_operators_follow_their_formulas(name):
     assert found.max() == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_local_operator_compresses_the_large_scale_and_keeps_detail():
     rows, columns = np.mgrid[:64, :96]
     detail = 1.1 ** ((rows + columns) % 2)
@@ -90,6 +91,7 @@ def test_the_bilateral_grid_is_close_to_the_filter_itself(sigma_space, sigma_ran
     assert np.abs(found - expected).max() < 0.12
 
 
+@pytest.mark.slow
 def test_the_bilateral_filter_keeps_a_constant_and_has_gradients():
     filtered = functools.partial(
         joint_bilateral, sigma_space=5.0, sigma_range=0.1, span=1.0

@@ -68,8 +68,13 @@ def pairs(scene):
     return tests, np.broadcast_to(tests[0], tests.shape)
 
 
+FIRST, *OTHERS = golden_scenes.SCENES
+
+
 @pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("scene", golden_scenes.SCENES)
+@pytest.mark.parametrize(
+    "scene", [FIRST, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+)
 def test_equals_the_originals_on_scenes_of_formulas(scene, option):
     rows = [row for row in ROWS if row["scene"] == scene]
     images = pairs(scene)
@@ -97,7 +102,10 @@ def test_equals_the_originals_on_scenes_of_formulas(scene, option):
         assert_equals_golden(jod, rows, f"{name}_JOD", rtol=0, atol=2e-6)
 
 
-@pytest.mark.parametrize("scene", ["night_lamps", "interior_window"])
+@pytest.mark.parametrize(
+    "scene",
+    ["night_lamps", pytest.param("interior_window", marks=pytest.mark.slow)],
+)
 def test_float32_is_close_to_the_originals(scene):
     rows = [row for row in ROWS if row["scene"] == scene]
     images = [image.astype(np.float32) for image in pairs(scene)]
@@ -222,6 +230,7 @@ def test_gradient_descent_raises_the_quality():
     assert np.mean(np.diff(qualities) > 0) >= 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [v2.hdr_vdp2, v3.hdr_vdp3])
 def test_images_under_vmap_score_as_each_alone(metric):
     names = ("noise", "scale")
@@ -236,6 +245,7 @@ def test_images_under_vmap_score_as_each_alone(metric):
             np.testing.assert_allclose(found[index], field, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_more_noise_is_worse():
     reference = crop("interior_window", "ref")
     noise = np.random.default_rng(0).normal(size=reference.shape)

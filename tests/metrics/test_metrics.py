@@ -38,6 +38,11 @@ PERFECT = {
 BOUNDED = ("hdr_vdp220_q_mos", "hdr_vdp3_jod")
 # HDR-VDP has its own tests, and MS-SSIM needs larger images than these.
 OF_ONE_SIZE = [n for n in metrics.METRICS if not n.startswith(("hdr_vdp", "ms_ssim"))]
+# The bilateral filter of the tone mapping takes long to compile.
+TONE_MAPPED_SLOWLY = [
+    pytest.param(n, marks=pytest.mark.slow if n.endswith("tone_mapped") else ())
+    for n in OF_ONE_SIZE
+]
 IMAGE = golden_scenes.version("interior_window", "ref").astype(np.float32) / 400
 NOISY = golden_scenes.version("interior_window", "noise").astype(np.float32) / 400
 ENCODED = np.clip(np.round(IMAGE * 255) / 255, 0, 1)
@@ -83,6 +88,7 @@ def test_scores_equal_scikit_image_and_numpy_on_photographs():
         assert_equals_golden(scores, row)
 
 
+@pytest.mark.slow
 def test_ssim_equals_that_of_dm_pix(key):
     test, reference = jax.random.uniform(key, (2, 24, 31, 3))
     ours = metrics.structural_similarity(test, reference, peak=1.0)
@@ -176,7 +182,7 @@ def test_identical_images_score_perfectly_and_noise_scores_worse(name):
     assert scores[-1] != scores[0]
 
 
-@pytest.mark.parametrize("name", OF_ONE_SIZE)
+@pytest.mark.parametrize("name", TONE_MAPPED_SLOWLY)
 def test_gradients_are_finite_also_at_equal_black_and_negative_images(name):
     clipped = jnp.any(ENCODED == 1, axis=-1, keepdims=True)
     metric = metrics.METRICS[name]
@@ -189,7 +195,7 @@ def test_gradients_are_finite_also_at_equal_black_and_negative_images(name):
     assert jnp.abs(gradient(jnp.asarray(NOISY))).max() > 0
 
 
-@pytest.mark.parametrize("name", OF_ONE_SIZE)
+@pytest.mark.parametrize("name", TONE_MAPPED_SLOWLY)
 def test_a_batch_scores_as_its_images_do(name):
     metric = metrics.METRICS[name]
     test, reference = jnp.stack([NOISY, 0.5 * IMAGE]), jnp.stack([IMAGE, NOISY])
@@ -289,6 +295,7 @@ def test_log2_rmse_counts_the_masked_pixels_only():
     np.testing.assert_allclose(metrics.log2_rmse(test, reference), 0.5, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_scores_that_do_not_exist_are_nan():
     names = [n for n in metrics.METRICS if n.startswith(("log2", "ssim", "psnr"))]
     dark = metrics.compare(NOISY, IMAGE, encoded=0.5 * ENCODED, names=names)
@@ -360,6 +367,7 @@ def test_a_metric_of_another_package_says_how_to_install_it(monkeypatch):
         metrics.compare(IMAGE, IMAGE, names=["cvvdp_jod"])
 
 
+@pytest.mark.slow
 def test_pu21_in_float64_equals_the_originals():
     with jax.enable_x64(True):
         for row in ROWS:

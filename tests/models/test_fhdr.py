@@ -189,7 +189,13 @@ def test_gradients_reach_the_first_iteration_unless_detached():
 
 
 @pytest.mark.parametrize(
-    "fields", [{"loop": "rolled"}, {"loop": "python"}, {"remat": True}], ids=str
+    "fields",
+    [
+        {"loop": "rolled"},
+        pytest.param({"loop": "python"}, marks=pytest.mark.slow),
+        pytest.param({"remat": True}, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_every_way_to_run_the_iterations_gives_the_same(fields):
     last, gradients = last_stage_and_gradients(**fields)
@@ -210,7 +216,7 @@ def test_every_way_to_run_the_iterations_gives_the_same(fields):
     ("fields", "expected"),
     [
         ({"num_iterations": 1}, 29),
-        ({"num_iterations": 2}, 54),
+        pytest.param({"num_iterations": 2}, 54, marks=pytest.mark.slow),
         ({"num_iterations": 1, "dilations": (1, 2, 4)}, 33),
         ({"num_iterations": 1, "front": Front(smooth_noise=True)}, 32),
     ],

@@ -120,6 +120,7 @@ def test_images_of_a_batch_do_not_mix_and_flips_change_nothing():
     assert np.ptp(np.asarray(together), axis=0).max() > 0.1
 
 
+@pytest.mark.slow
 def test_the_network_learns_to_tell_a_response():
     """Two cameras have a curve each, and a few steps suffice to tell them apart."""
     scenes = photographs(8, 32, 32, seed=3) ** 2

@@ -72,6 +72,7 @@ def test_what_clips_is_at_least_white(name):
     assert (hdr[encoded == 1] >= 1).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_camera_of_a_photograph_is_told_from_another(name):
     """Radiance through a sigmoid of HDRCNN's cameras (Eilertsen et al. 2017)."""

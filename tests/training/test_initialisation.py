@@ -34,6 +34,7 @@ def assert_equal(actual, expected):
     jax.tree.map(np.testing.assert_array_equal, actual, expected)
 
 
+@pytest.mark.slow
 def test_the_whole_is_taken_from_a_run_of_the_same_model(tmp_path):
     expected = random_run(tmp_path, "fhdr", num_iterations=1)
     # The number of iterations does not change the parameters.
@@ -60,6 +61,7 @@ def test_parameters_are_taken_from_a_weight_file_or_a_shipped_model(tmp_path):
         initial_params(jax.random.key(0), model, init_from=str(tmp_path / "none"))
 
 
+@pytest.mark.slow
 def test_a_part_is_taken_from_a_run_of_that_part(tmp_path):
     expected = random_run(tmp_path, "sparam", **COMPACT)
     model = create_model("sparam_lstm", sparam=COMPACT)
@@ -69,6 +71,7 @@ def test_a_part_is_taken_from_a_run_of_that_part(tmp_path):
     assert_equal(params["conv_lstm"], fresh["conv_lstm"])
 
 
+@pytest.mark.slow
 def test_joint_training_starts_where_stage_1_ended(tmp_path):
     """Both stages equal the pseudo-HDR of the run that is continued."""
     params = random_run(tmp_path, "sparam", **COMPACT)
@@ -81,6 +84,7 @@ def test_joint_training_starts_where_stage_1_ended(tmp_path):
     np.testing.assert_allclose(stages[1], alone[0], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_several_sources_are_taken_in_their_order(tmp_path):
     """FHDR's layers from a run that had no estimate of the response, and that."""
     layers = random_run(tmp_path / "layers", "fhdr", num_iterations=1)
@@ -95,6 +99,7 @@ def test_several_sources_are_taken_in_their_order(tmp_path):
         initial_params(jax.random.key(0), plain, init_from=str(tmp_path / "estimate"))
 
 
+@pytest.mark.slow
 def test_a_part_of_a_part_is_taken_too(tmp_path):
     expected = random_run(tmp_path, "response")
     model = create_model(

@@ -149,6 +149,7 @@ def test_pairs_are_learned_from_as_they_are():
     np.testing.assert_allclose(pair.encoded * 255, batch["ldr"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_mixture_photographs_only_what_has_no_photograph():
     batch = pairs_of(smooth_scene())
     mixed = photographs_of(batch | {"has_ldr": jnp.array([True, False])})
@@ -170,6 +171,7 @@ def train_on_one_batch(num_steps, *, ema_decay):
     return state, losses
 
 
+@pytest.mark.slow
 def test_training_on_one_batch_brings_its_loss_near_zero():
     state, losses = train_on_one_batch(200, ema_decay=0.9)
     assert losses[-1] < losses[0] / 10
@@ -266,6 +268,7 @@ def test_a_run_logs_evaluates_and_saves(finished_run):
     assert list((workdir / "tensorboard").glob("events*"))
 
 
+@pytest.mark.slow
 def test_the_parameters_that_validated_best_are_kept(tmp_path, synthetic_small):
     """A learning rate that ruins its parameters after the first step."""
     config = small_runs.config(
@@ -284,6 +287,7 @@ def test_the_parameters_that_validated_best_are_kept(tmp_path, synthetic_small):
     assert checkpoints.load_trained(tmp_path).step == 4
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_the_best_of_before(tmp_path, synthetic_small):
     """What a killed run logged after its last checkpoint does not count."""
     fields = {
@@ -382,6 +386,7 @@ def mixture(tmp_path_factory, synthetic_small):
     }
 
 
+@pytest.mark.slow
 def test_a_mixture_trains_and_its_pairs_are_evaluated(tmp_path, mixture):
     data_dir, fields = mixture
     config = small_runs.config(data_dir, train__num_steps=2, train__evaluate_every=2)

@@ -447,7 +447,7 @@ def test_a_perceptual_loss_without_weights_says_how_to_get_them(stages, hdr):
 def test_perceptual_weights_are_read_from_a_file(tmp_path):
     state = {}
     inputs = 3
-    for _, source, outputs in vgg._torchvision_layers(vgg._VGG19_DEPTHS):
+    for _, source, outputs in vgg._torchvision_layers(vgg.VGG19_DEPTHS):
         weight = np.zeros((outputs, inputs, 3, 3), np.float32)
         weight[-1, 0, 2, 1] = outputs
         state[f"{source}.weight"] = weight
