@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -24,13 +25,21 @@ def main(argv: list[str]) -> None:
         prepare_for_training(_CONFIG.value.data)
         loop.train_and_evaluate(_CONFIG.value, pathlib.Path(_WORKDIR.value))
     except (UserError, FloatingPointError) as error:
-        sys.stderr.write(f"train.py: error: {error}\n")
-        sys.exit(2)
+        _fail(error)
     except KeyboardInterrupt:
         sys.stderr.write("train.py: interrupted; the same command continues the run\n")
         sys.exit(130)
 
 
+def _fail(error: Exception) -> NoReturn:
+    sys.stderr.write(f"train.py: error: {error}\n")
+    sys.exit(2)
+
+
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config"])
+    try:
+        options.check_fields(sys.argv[1:])
+    except UserError as wrong_field:
+        _fail(wrong_field)
     app.run(main, argv=options.as_absl_flags(sys.argv))

@@ -31,7 +31,8 @@ BASE = {
     "loss.domain": "stops",
     "loss.error": "rms",
     "loss.image_mean": "arithmetic",
-    "loss.clipped_weight": 5.0,
+    "loss.clipped_pixel_weight": 5.0,
+    "loss.clipped_term_weight": 1.0,
 }
 ROWS = {
     "RMS in stops": {},
@@ -41,7 +42,8 @@ ROWS = {
     "RMS in stops of unclipped and of clipped pixels": {
         "loss.error": "split_rms",
         "loss.image_mean": "geometric",
-        "loss.clipped_weight": 0.5,
+        "loss.clipped_pixel_weight": 1.0,
+        "loss.clipped_term_weight": 0.5,
     },
     "RMS of mu-law codes and a fifth of 1 - SSIM": {
         "loss.domain": "mu_law",

@@ -88,12 +88,21 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.manual_dir = ""
     config.data.train_split = "train"
     config.data.validation_split = "validation"
-    config.data.batch_size = 16  # patches a step, over all devices
+    config.data.batch_size = 16  # patches in a step, over all devices
     config.data.patch_size = 64  # pixels
     config.data.bright_share = 0.5  # share of patches cut around a bright pixel
-    # Share of training photographs of which nothing clips, whatever `camera` says;
-    # validation has those of `camera` alone.
+    # Share of training photographs in which no pixel clips, whatever `camera` says;
+    # validation photographs follow `camera` alone.
     config.data.unclipped_share = 0.0
+
+    # Attributes of `augmentation.Augmentation`; see there.
+    config.augmentation = ml_collections.ConfigDict(
+        {
+            "flip_left_right": 0.5,  # probability
+            "flip_up_down": 0.0,  # probability
+            "quarter_turns": False,
+        }
+    )
 
     # Attributes of `camera.Camera`; see there.
     config.camera = ml_collections.ConfigDict(
@@ -112,18 +121,22 @@ def get_config() -> ml_collections.ConfigDict:
     )
     config.camera_curves = ""  # file of measured responses; "": the sigmoid family
 
+    # Attributes of `losses.Loss` and of its parts; see there.
     config.loss = ml_collections.ConfigDict()
+    config.loss.domain = "mu_law"  # the values compared; or "stops", "linear" radiance
     config.loss.peak = 64.0  # radiance of mu-law code 1, in units of ldr_white
-    config.loss.mu = 5000.0
+    config.loss.mu = 5000.0  # parameter of the mu-law
+    config.loss.error = "l1"  # or "rms", "split_rms": roots of an image's mean square
+    config.loss.image_mean = "arithmetic"  # over the images of a batch; or "geometric"
+    # For "l1" and "rms": weight of a clipped pixel; unclipped ones have 1.
+    config.loss.clipped_pixel_weight = 1.0
+    # For "split_rms": factor of the term of the clipped pixels.
+    config.loss.clipped_term_weight = 1.0
+    # For "rms" and "split_rms": share of an image's exposure error that is forgiven.
+    config.loss.scale_invariance = 0.0
+    config.loss.structure_weight = 0.0  # of 1 - SSIM; the error has the rest of 1
     config.loss.perceptual_weight = 0.0  # lambda; above 0 needs vgg19
     config.loss.vgg19 = ""  # file of VGG19 weights
-    config.loss.clipped_weight = 1.0  # weight of clipped pixels; others have 1
-    config.loss.image_mean = "arithmetic"  # over the images of a batch; or "geometric"
-    config.loss.domain = "mu_law"  # what is compared; or "stops", "linear" radiance
-    config.loss.error = "l1"  # or "rms", "split_rms": roots of an image's mean square
-    # Share of an image's error of exposure that the roots forgive: 0 to 1.
-    config.loss.scale_invariance = 0.0
-    config.loss.structure_weight = 0.0  # of 1 - SSIM; the rest of 1 is that of L1
     config.loss.stage_weights = ()  # one per stage; (): equal ones
     config.loss.scale = "ldr_white"  # unit of the learned radiance; or "mean_half"
 
@@ -140,11 +153,12 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.train = ml_collections.ConfigDict()
     config.train.num_steps = 10_000
-    # Run, weight file or shipped name of this model, or of a part of it, to start from;
-    # several with + between.
+    # Parameters to start from, of this model or of a part of it: a run, a weight file
+    # or the name of a shipped model; several with + between.
     config.train.init_from = ""
     config.train.vgg16 = ""  # file of VGG16 weights, for SParam-Net's convolutions
-    config.train.inner_crop = 0  # pixels; loss on a part of the patch; 0: on all of it
+    # Side in pixels of the part of a patch that gets a loss; 0: the whole patch.
+    config.train.inner_crop = 0
     config.train.log_every = 20  # steps
     config.train.evaluate_every = 1_000  # steps; 0: never
     config.train.checkpoint_every = 500  # steps

@@ -35,7 +35,7 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
         "dtype": "float32",
         "remat": False,
     }
-    config.loss.clipped_weight = 5.0
+    config.loss.clipped_pixel_weight = 5.0
     config.optimizer.warmup_steps = 100
     config.optimizer.decay = "cosine"
     config.optimizer.constant_share = 0.0
@@ -50,7 +50,7 @@ def _as_published(config: ml_collections.ConfigDict, *, official: bool) -> None:
     config.model.head = "tanh"
     config.model.keep_white = False
     config.model.detach_hidden = official
-    config.loss.clipped_weight = 1.0
+    config.loss.clipped_pixel_weight = 1.0
     config.loss.perceptual_weight = 10.0 if official else 0.1
     config.optimizer.beta1 = 0.9 if official else 0.5
     config.optimizer.warmup_steps = 0

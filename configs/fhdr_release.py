@@ -46,7 +46,8 @@ def get_config(argument: str = "1") -> ml_collections.ConfigDict:
     config.camera.color_cast = 0.25
     config.loss.domain = "stops"
     config.loss.error = "split_rms"
-    config.loss.clipped_weight = 0.5
+    config.loss.clipped_pixel_weight = 1.0
+    config.loss.clipped_term_weight = 0.5
     config.loss.image_mean = "geometric"
     config.optimizer.ema_decay = 0.995
     if argument in ("estimated", "smoothed"):

@@ -17,7 +17,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.patch_size = 256  # whole views: their statistics are what it reads
     config.data.batch_size = 64
     config.loss.image_mean = "arithmetic"
-    config.loss.clipped_weight = 0.0  # the curve ends at white
+    config.loss.clipped_term_weight = 0.0  # the curve ends at white
     config.optimizer.learning_rate = 2e-3
     config.optimizer.ema_decay = 0.99
     config.train.num_steps = 1_000

@@ -63,7 +63,7 @@ def _compact(config: ml_collections.ConfigDict) -> None:
     config.model.dropout_rate = 0.1
     config.model.curve_of = "radiance"  # training starts at the linearised photograph
     config.data.batch_size = 8
-    config.loss.clipped_weight = 5.0
+    config.loss.clipped_pixel_weight = 5.0
     config.loss.structure_weight = 0.1
     config.optimizer.learning_rate = 1e-3
     config.optimizer.warmup_steps = 50

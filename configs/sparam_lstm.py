@@ -41,9 +41,9 @@ def get_config(argument: str = "synthetic") -> ml_collections.ConfigDict:
         config.loss.structure_weight = 0.0
         config.optimizer.learning_rate = 1e-3
         config.optimizer.part_rates = (
-            # The curve is that of all pixels; a part of them is a noisy witness.
+            # The curve depends on the whole image, so gradients from a part are noisy.
             ("sparam", 0.1),
-            # The rest by their numbers of inputs, as Adam's steps do not know them.
+            # The other rates are scaled by the fan-in, which Adam ignores.
             ("conv_lstm/encoder", 0.25),
             # A step moves the 5,184 weights of each output at once.
             ("conv_lstm/decoder/deconvolution", 0.03),

@@ -4,8 +4,10 @@ This module imports only the standard library, so that `jaxhdr --help` is fast.
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
+
+from jaxhdr.errors import UserError
 
 PRECISIONS: Final = ("auto", "float32", "bfloat16")
 """Number formats in which a model computes; `auto` chooses the fastest."""
@@ -31,6 +33,17 @@ BLACK_NITS: Final = 0.005
 PIXELS_PER_DEGREE: Final = 30.0
 """Pixels of the display in one degree of the viewer's visual angle."""
 
+REPLACED_FIELDS: Final[Mapping[str, str]] = {
+    "loss.clipped_weight": (
+        "loss.clipped_pixel_weight (for l1 and rms) or "
+        "loss.clipped_term_weight (for split_rms)"
+    ),
+    "model.linearisation": "model.front.response",
+    "model.smooth_noise": "model.front.smooth_noise",
+    "model.curve_input": "model.sparam.curve_of and model.sparam.front.response",
+}
+"""Fields that configurations had, and the fields that replaced each of them."""
+
 WEIGHTS: Final = pathlib.Path(__file__).parent / "weights"
 """The folder of the weight files that ship with the package."""
 
@@ -47,6 +60,25 @@ def as_absl_flags(arguments: Sequence[str]) -> list[str]:
     `--no-pictures`. Absl expects `--num_images=4` and `--nopictures`, which also work.
     """
     return [_as_absl_flag(argument) for argument in arguments]
+
+
+def check_fields(arguments: Sequence[str]) -> None:
+    """Checks that no argument sets a field of `REPLACED_FIELDS`.
+
+    Args:
+      arguments: command-line arguments, such as `--config.loss.error=l1`.
+
+    Raises:
+      UserError: an argument does; the error names the fields to set instead.
+    """
+    for argument in arguments:
+        name = argument.partition("=")[0].lstrip("-").replace("-", "_")
+        field = name.removeprefix("no").removeprefix("config.")
+        if name != field and field in REPLACED_FIELDS:
+            raise UserError(
+                f"{argument} sets a field that has been replaced: set "
+                f"{REPLACED_FIELDS[field]} instead"
+            )
 
 
 def _as_absl_flag(argument: str) -> str:

@@ -73,6 +73,7 @@ OPEN_TO_ALL = {"errors", "_version"}
 # may define layers; the others use the type of a model (see below).
 OWNERS = {
     "absl": set(),
+    "dm_pix": {"training"},
     "flax": {"estimators", "models", "storage", "training"},
     "grain": {"data"},
     "imageio": {"image_io"},

@@ -12,7 +12,9 @@ from data_builders.shared.prepare import available
 from jaxhdr import data
 from jaxhdr.imaging import camera
 from jaxhdr.models import create_model, estimates_response
-from jaxhdr.training.step import learning_rate
+from jaxhdr.training import losses, recipe
+from jaxhdr.training.augmentation import Augmentation, create_augmentation
+from jaxhdr.training.optimizer import learning_rate
 
 ROOT = pathlib.Path(__file__).parents[1]
 FILES = sorted(
@@ -84,10 +86,11 @@ def test_a_config_has_the_fields_of_the_default_and_their_types(file, argument):
 
 
 @pytest.mark.parametrize(("file", "argument"), CASES)
-def test_the_model_and_the_camera_can_be_made(file, argument):
+def test_the_model_the_camera_and_the_recipe_can_be_made(file, argument):
     config = load(file, argument)
-    create_model(**config.model)
+    model = create_model(**config.model)
     camera.create_camera(**config.camera)
+    hash(recipe.create_recipe(config, model))
 
 
 @pytest.mark.parametrize(("file", "argument"), CASES)
@@ -118,6 +121,12 @@ def test_the_data_sets_of_a_config_are_ones_that_can_be_built(file, argument):
 
 def test_the_camera_of_the_default_config_is_the_default_camera():
     assert camera.create_camera(**default.get_config().camera) == camera.Camera()
+
+
+def test_the_augmentation_and_the_loss_of_the_default_config_are_the_defaults():
+    config = default.get_config()
+    assert create_augmentation(**config.augmentation) == Augmentation()
+    assert losses.create_loss(**config.loss) == losses.Loss()
 
 
 def test_each_call_returns_a_config_of_its_own():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import grain
 import numpy as np
@@ -13,6 +13,10 @@ from jaxhdr.data.prepared import Record
 from jaxhdr.errors import UserError
 
 _IMAGES = ("hdr", "ldr")
+
+ALL_RECORDS: Final = grain.sharding.ShardOptions(shard_index=0, shard_count=1)
+"""The share of the records of a single host: all of them."""
+
 _BRIGHT_QUANTILE = 0.95  # bright patches hold one of the brightest 5 % of pixels
 
 
@@ -24,36 +28,35 @@ def train_batches(
     weights: Sequence[float | int] = (),
     bright_share: float = 0.5,
     num_threads: int = 4,
-    shard_index: int = 0,
-    num_shards: int = 1,
+    shard: grain.sharding.ShardOptions = ALL_RECORDS,
 ) -> grain.DatasetIterator:
-    """Returns an endless iterator of shuffled, cropped and flipped batches.
+    """Returns an endless iterator of batches of patches in random order.
 
-    A batch is {"hdr": (b, p, p, 3), "clipping_levels": (b, k)}, with "ldr" (b, p, p, 3)
-    if the records are pairs. Clipping levels are those of the whole image. If pairs and
-    single images are mixed, "has_ldr" (b,) says which patches have a photograph; the
-    "ldr" of the others is black. Batches depend only on `seed` and on their index. The
-    iterator's `get_state` and `set_state` continue a sequence.
+    A batch is {"hdr": (b, p, p, 3), "clipping_levels": (b, k)}, with "ldr" (b, p, p,
+    3), uint8, if the records are pairs. Clipping levels are those of the whole images.
+    If pairs and single images are mixed, "has_ldr" (b,) says which patches have a
+    photograph; the "ldr" of the others is black. Patches are not flipped: the training
+    step does that. Batches depend only on `seed` and on their index. The iterator's
+    `get_state` and `set_state` continue a sequence.
 
     Args:
       *sources: records, for example from `data_source`; several sources are mixed.
       batch_size: number of patches in a batch.
       patch_size: side of a patch in pixels.
-      seed: seed of the shuffle, crops and flips.
+      seed: seed of the shuffle and the crops.
       weights: relative frequency of each source; () weights them by their number of
         records.
       bright_share: share of patches that contain, by choice of the crop, one of the
         brightest 5 % of the image's pixels, so that clipped regions are not rare.
       num_threads: number of reading threads; with 0 the caller's thread reads.
-      shard_index: index of this host, which reads every `num_shards`-th record.
-      num_shards: number of hosts.
+      shard: which part of the records this host reads, and the number of hosts.
 
     Raises:
       UserError: a record is smaller than the patch, a source has too few records, the
         batch size is below 1, or the weights do not fit the sources.
     """
     for source in sources:
-        _check_batches(source, batch_size, num_shards)
+        _check_batches(source, batch_size, shard.shard_count)
     paired = ["ldr" in source[0] for source in sources]
     crop = _RandomPatch(
         patch_size=patch_size,
@@ -61,7 +64,7 @@ def train_batches(
         is_mixed=any(paired) and not all(paired),
     )
     patches = [
-        grain.MapDataset.source(source)[shard_index::num_shards]
+        grain.MapDataset.source(source)[shard.shard_index :: shard.shard_count]
         # With one seed, two sources of the same length would have the same order.
         .seed(seed + number)
         .shuffle()
@@ -79,9 +82,13 @@ def train_batches(
 def validation_images(
     source: Sequence[Record], *, limit: int | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yields whole records in fixed order, at most `limit`, evenly spread.
+    """Yields whole records in fixed order.
 
     Records are ordered by scene, so even a few of them cover most scenes.
+
+    Args:
+      source: records in the order of their scenes.
+      limit: largest number of records, spread evenly over the source; None for all.
 
     Raises:
       UserError: `limit` is below 1.
@@ -114,10 +121,9 @@ class _RandomPatch:
             row, column = (
                 int(rng.integers(0, side - size + 1)) for side in hdr.shape[:2]
             )
-        step = -1 if rng.random() < 0.5 else 1
         patch: dict[str, Any] = {
             key: np.ascontiguousarray(
-                record[key][row : row + size, column : column + size][:, ::step]
+                record[key][row : row + size, column : column + size]
             )
             for key in _IMAGES
             if key in record

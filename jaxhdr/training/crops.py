@@ -1,7 +1,7 @@
 """Parts of images at random places, cut on the device.
 
-A model with a context of the whole image learns from small parts of large images:
-the context is made from all pixels, the costly rest from the part.
+A model that summarises the whole image in a context can learn from small parts of large
+images: only the context is computed from all pixels, the costly layers from the part.
 """
 
 import dataclasses
@@ -16,12 +16,12 @@ from jaxhdr.imaging import camera
 
 @dataclasses.dataclass(frozen=True)
 class Crop:
-    """Which parts are cut.
+    """Size and place of the parts.
 
     Attributes:
       size: side of the part in pixels.
-      clipped_share: share of parts that are made to hold a clipped pixel, if there is
-        one, so that clipped regions are not rare.
+      clipped_share: share of the parts, 0 to 1, that are cut around a clipped pixel
+        where the image has one, so that clipped regions are not rare.
     """
 
     size: int
@@ -32,6 +32,11 @@ def choose(
     key: Key[Array, ""], encoded: Float[Array, "b h w 3"], crop: Crop
 ) -> Int[Array, "b 2"]:
     """Returns the upper left corner, row and column, of one part of each image.
+
+    Args:
+      key: random key.
+      encoded: photographs, display-encoded in [0, 1].
+      crop: size and place of the parts.
 
     Raises:
       UserError: an image is smaller than the part.
@@ -48,7 +53,13 @@ def choose(
 def cut(
     images: Float[Array, "b h w c"], corners: Int[Array, "b 2"], size: int
 ) -> Float[Array, "b size size c"]:
-    """Returns the part of each image whose upper left corner is given."""
+    """Returns one square part of each image.
+
+    Args:
+      images: images of any unit.
+      corners: row and column of the upper left corner of each part.
+      size: side of the parts in pixels.
+    """
 
     def one(image, corner):
         start = (corner[0], corner[1], 0)
@@ -62,7 +73,7 @@ def _corner(key, encoded, *, crop):
     clipped = camera.is_clipped(encoded)[..., 0]
     wanted = jax.random.uniform(kind_key) < crop.clipped_share
     candidates = jnp.where(wanted & clipped.any(), clipped, True)
-    # The largest of random numbers: one candidate, each as likely as the others.
+    # Pick one candidate uniformly: the argmax of independent random numbers.
     draws = jnp.where(candidates, jax.random.uniform(anchor_key, candidates.shape), -1)
     anchor = jnp.stack(jnp.unravel_index(draws.argmax(), draws.shape))
     within = jax.random.randint(place_key, (2,), 0, crop.size)

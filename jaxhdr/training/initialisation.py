@@ -1,7 +1,7 @@
-"""The first parameters of a run: random, or taken from elsewhere.
+"""The first parameters of a run: random, or from a file or another run.
 
-A model that is made of others has a subtree of parameters under the name of each: the
-parameters of a run of `sparam` are the part "sparam" of those of `sparam_lstm`.
+The parameters of a model that contains other models have one subtree for each, under
+its name: those of `sparam` are the part "sparam" of those of `sparam_lstm`.
 """
 
 import functools
@@ -27,13 +27,13 @@ def initial_params(
     """Returns the parameters that a run starts with.
 
     Args:
-      key: of what is random.
-      model: under the contract of `jaxhdr.models`.
-      init_from: what the parameters of the same model, or of a part of it, are taken
-        from: the workdir of a run, a weight file or a shipped model's name. Several
-        have + between them and are taken in this order.
-      vgg16: file of torchvision's vgg16, for SParam-Net's convolutions but the first;
-        `init_from` comes after it.
+      key: random key of the parameters that no source gives.
+      model: the network, under the contract of `jaxhdr.models`.
+      init_from: source of the parameters of the same model or of a part of it: the
+        workdir of a run, a weight file or the name of a shipped model. Several sources
+        have + between them; a later one replaces what an earlier one gave.
+      vgg16: file of torchvision's vgg16, for all convolutions of SParam-Net but the
+        first. `init_from` may replace them.
 
     Raises:
       UserError: a file or a run cannot be read, or is of another model.
@@ -56,8 +56,8 @@ def initial_params(
     return jax.tree.map(jnp.asarray, params)
 
 
-# Compiled as one, for op by op it takes minutes on a busy machine; and in a hurry, for
-# one call.
+# Jitted, because eager initialisation takes minutes on a busy machine; compiled without
+# optimisation, because it runs once.
 @functools.partial(
     jax.jit,
     static_argnames="model",
@@ -69,7 +69,7 @@ def random_params(key: Key[Array, ""], *, model: nn.Module) -> PyTree:
 
 
 def _path_of(params: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Where the model called `name` has its parameters: a part, or everything."""
+    """Returns the path to the parameters of the model `name`; () is the whole tree."""
     if name in params:
         return (name,)
     for own in sorted(_own_models(params)):
@@ -79,7 +79,7 @@ def _path_of(params: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def _own_models(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the parts that are models themselves: they may come from elsewhere."""
+    """Returns the parts that are models themselves, which may have their own source."""
     return {name: part for name, part in params.items() if name in MODELS}
 
 

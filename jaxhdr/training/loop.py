@@ -7,8 +7,6 @@ resumed run repeats an uninterrupted one.
 """
 
 import contextlib
-import dataclasses
-import functools
 import json
 import math
 import pathlib
@@ -22,11 +20,11 @@ from jaxtyping import Array
 
 from jaxhdr import data
 from jaxhdr.errors import UserError
-from jaxhdr.imaging import camera
 from jaxhdr.models import create_model
 from jaxhdr.storage import checkpoints, run_log
-from jaxhdr.training import crops, initialisation, losses, validation
-from jaxhdr.training.step import TrainState, create_optimizer, create_state, train_step
+from jaxhdr.training import initialisation, validation
+from jaxhdr.training.recipe import create_recipe, load_tables
+from jaxhdr.training.step import TrainState, create_state, train_step
 
 # Model options that change how, not what, it computes.
 _SAME_RESULT = {"loop", "remat", "dtype"}
@@ -47,17 +45,10 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
       FloatingPointError: a scalar of a step is not finite.
     """
     model = create_model(**config.model)
-    optimizer = create_optimizer(config.optimizer, config.train.num_steps)
+    recipe, tables = create_recipe(config, model), load_tables(config)
     replicated, sharded = _shardings(config.data.batch_size)
     key = jax.random.key(config.seed)
-    step = functools.partial(
-        train_step,
-        key=jax.random.fold_in(key, 1),
-        model=model,
-        optimizer=optimizer,
-        ema_decay=config.optimizer.ema_decay,
-        **step_options(config),
-    )
+    step_key = jax.random.fold_in(key, 1)
     validate = validation.create_validation(config, model)
     best = validation.create_best(config)
     with (
@@ -72,7 +63,7 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
         params = initialisation.initial_params(
             key, model, **(sources if manager.latest_step() is None else {})
         )
-        state = create_state(params, optimizer)
+        state = create_state(params, recipe.optimizer)
         state = jax.device_put(jax.tree.map(np.array, state), replicated)
         restored = checkpoints.restore_latest(manager, state)
         if restored is not None:
@@ -86,7 +77,9 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
             log.say(f"continuing after step {first}")
         for number in range(first + 1, config.train.num_steps + 1):
             batch = jax.device_put(next(batches), sharded)
-            state, terms = step(state, batch)
+            state, terms = train_step(
+                state, batch, step_key, recipe=recipe, tables=tables
+            )
             last = number == config.train.num_steps
             if _is_due(number, config.train.log_every) or last:
                 log.write(number, _finite(terms, number), images=len(batch["hdr"]))
@@ -155,35 +148,6 @@ def _shardings(batch_size: int) -> tuple[jax.sharding.Sharding, jax.sharding.Sha
     specs = jax.sharding.PartitionSpec(), jax.sharding.PartitionSpec("data")
     replicated, sharded = (jax.sharding.NamedSharding(mesh, spec) for spec in specs)
     return replicated, sharded
-
-
-def step_options(config: Any) -> dict[str, Any]:
-    """Returns what a configuration sets of `train_step.train_step`, without the model.
-
-    Raises:
-      UserError: a field has a wrong value, or a file cannot be read.
-    """
-    loss = config.loss
-    vgg_params = losses.load_perceptual(loss.vgg19 or None, loss.perceptual_weight)
-    curves = camera.read_curves(config.camera_curves) if config.camera_curves else None
-    # All others are options of `losses.total`.
-    elsewhere = ("vgg19", "scale")
-    options = [(name, loss[name]) for name in loss if name not in elsewhere]
-    virtual_camera = dataclasses.replace(
-        camera.create_camera(**config.camera),
-        unclipped_share=config.data.unclipped_share,
-    )
-    inner_crop = None
-    if config.train.inner_crop:
-        inner_crop = crops.Crop(config.train.inner_crop, config.data.bright_share)
-    return {
-        "loss": tuple(options),
-        "scale": loss.scale,
-        "inner_crop": inner_crop,
-        "virtual_camera": virtual_camera,
-        "vgg_params": vgg_params,
-        "curves": curves,
-    }
 
 
 def _open_batches(config: Any) -> Any:

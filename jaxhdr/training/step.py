@@ -1,23 +1,26 @@
-"""One step of training: state, optimizer, update.
+"""One step of training: photographs, loss, gradient, update.
 
-The step is compiled once for a batch that is sharded over the devices, with the
-parameters replicated. All randomness derives from (seed, step).
+The step is compiled once for each recipe. Its batch is sharded over the devices and its
+parameters are replicated. All randomness derives from (seed, step).
 """
 
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import linen as nn
 from flax import struct
 from jaxtyping import Array, Float, Key, PyTree
 
-from jaxhdr.errors import UserError
 from jaxhdr.imaging import camera, scales
-from jaxhdr.training import crops, losses
+from jaxhdr.training import crops
+from jaxhdr.training.augmentation import augment
+from jaxhdr.training.recipe import Recipe, Tables
+
+# Numbers that make a key of its own from the key of a step; the camera has that itself.
+_CROP, _DROPOUT, _AUGMENTATION = 1, 2, 3
 
 
 @struct.dataclass
@@ -30,67 +33,16 @@ class TrainState:
     opt_state: PyTree
 
 
-def learning_rate(config: Any, num_steps: int) -> optax.Schedule:
-    """Returns the rate by step: linear warm-up, constant part, decay to 0.
+class _Example(NamedTuple):
+    """What a step learns from.
 
-    Raises:
-      UserError: the kind of decay is not known.
-    """
-    warmup = min(config.warmup_steps, num_steps // 2)
-    constant = round((num_steps - warmup) * config.constant_share)
-    falling = max(num_steps - warmup - constant, 1)
-    rate = config.learning_rate
-    decays = {
-        "linear": optax.linear_schedule(rate, 0.0, falling),
-        "cosine": optax.cosine_decay_schedule(rate, falling),
-    }
-    if config.decay not in decays:
-        raise UserError(
-            f"optimizer.decay is {config.decay!r}; expected one of {sorted(decays)}"
-        )
-    return optax.join_schedules(
-        [
-            optax.linear_schedule(rate / max(warmup, 1), rate, max(warmup, 1)),
-            optax.constant_schedule(rate),
-            decays[config.decay],
-        ],
-        [warmup, warmup + constant],
-    )
-
-
-def create_optimizer(config: Any, num_steps: int) -> optax.GradientTransformation:
-    """Returns Adam with the configured schedule, gradient clipping and slower parts."""
-    adam = optax.adam(
-        learning_rate(config, num_steps), b1=config.beta1, b2=config.beta2
-    )
-    slower = [
-        optax.masked(optax.scale(factor), functools.partial(_part, name=name))
-        for name, factor in config.part_rates
-    ]
-    clipping = []
-    if config.clip_norm > 0:
-        clipping.append(optax.clip_by_global_norm(config.clip_norm))
-    return optax.chain(*clipping, adam, *slower)
-
-
-def _part(params: PyTree, *, name: str) -> PyTree:
-    """Returns which parameters lie under `name`, such as "decoder/convolution_1".
-
-    Raises:
-      UserError: none do.
+    `photograph` (b, h, w, 3) is seen by the model's context. Stages and a loss are
+    computed for `encoded` and `hdr` only: the same pixels, or a part of them.
     """
 
-    def lies_under(path, _leaf):
-        full = jax.tree_util.keystr(path, simple=True, separator="/")
-        return full.startswith(f"{name}/")
-
-    chosen = jax.tree_util.tree_map_with_path(lies_under, params)
-    if not any(jax.tree.leaves(chosen)):
-        raise UserError(
-            f"optimizer.part_rates names {name!r}, but the model has no such part; it "
-            f"has {sorted(params)}, and parts of these, as in 'whole/part'"
-        )
-    return chosen
+    photograph: Float[Array, "b h w 3"]
+    encoded: Float[Array, "b _h _w 3"]
+    hdr: Float[Array, "b _h _w 3"]
 
 
 def create_state(params: PyTree, optimizer: optax.GradientTransformation) -> TrainState:
@@ -104,80 +56,45 @@ def create_state(params: PyTree, optimizer: optax.GradientTransformation) -> Tra
     )
 
 
-@functools.partial(
-    jax.jit,
-    static_argnames=(
-        *("model", "optimizer", "loss", "virtual_camera", "scale", "inner_crop"),
-    ),
-    donate_argnames=("state",),
-)
+@functools.partial(jax.jit, static_argnames="recipe", donate_argnames="state")
 def train_step(
     state: TrainState,
     batch: Mapping[str, Array],
     key: Key[Array, ""],
     *,
-    model: nn.Module,
-    optimizer: optax.GradientTransformation,
-    loss: tuple[tuple[str, Any], ...],
-    virtual_camera: camera.Camera,
-    ema_decay: Float[Array, ""] | float,
-    scale: str = "ldr_white",
-    inner_crop: crops.Crop | None = None,
-    vgg_params: PyTree | None = None,
-    curves: Float[Array, "curves samples"] | None = None,
+    recipe: Recipe,
+    tables: Tables,
 ) -> tuple[TrainState, dict[str, Array]]:
     """Returns the state after one step, and scalars of the step.
 
     Args:
-      state: given away; its buffers are reused.
-      batch: of `photographs`.
-      key: of the run; the step's own key is folded from `state.step`.
-      model: under the contract of `jaxhdr.models`.
-      optimizer: from `create_optimizer`.
-      loss: keyword arguments of `losses.total` as pairs.
-      virtual_camera: takes the photographs.
-      ema_decay: of the averaged parameters; 0 for none.
-      scale: unit of the radiance that the model learns; each patch of the batch
-        counts as a whole image.
-      inner_crop: what of each patch gets stages and loss, while the model's context
-        is that of the patch; None for all of it.
-      vgg_params: for a perceptual loss.
-      curves: measured camera responses.
+      state: state before the step; its buffers are reused, so it is lost.
+      batch: images, as `photographs` takes them.
+      key: random key of the run; the key of the step is folded from `state.step`.
+      recipe: choices of the run, compiled into the step.
+      tables: arrays that the step reads.
     """
     step_key = jax.random.fold_in(key, state.step)
-    pair = photographs(step_key, batch, virtual_camera=virtual_camera, curves=curves)
-    factor = scales.factor(pair.hdr, scale)
-    encoded, hdr = pair.encoded, pair.hdr * factor[:, None, None, None]
-    if inner_crop is not None:
-        crop_key = jax.random.fold_in(step_key, 1)
-        corners = crops.choose(crop_key, pair.encoded, inner_crop)
-        encoded, hdr = (
-            crops.cut(image, corners, inner_crop.size) for image in (encoded, hdr)
-        )
-    rngs = {"dropout": jax.random.fold_in(step_key, 2)}
-
-    def objective(params):
-        apply = functools.partial(model.apply, {"params": params}, rngs=rngs)
-        context = apply(pair.encoded, method="context")
-        stages, sown = apply(encoded, context, mutable=["intermediates"])
-        value, terms = losses.total(
-            stages, hdr, encoded, vgg_params=vgg_params, **dict(loss)
-        )
-        terms |= {"clipped_share": camera.is_clipped(encoded).mean()}
-        return value, terms | _lowest(sown)
-
-    gradients, terms = jax.grad(objective, has_aux=True)(state.params)
-    updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    # The average of few steps would remember the initial values: start it short.
-    decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
-    decay = jnp.where(ema_decay > 0, decay, 0.0)
-    ema_params = jax.tree.map(
-        lambda mean, new: mean + (1 - decay) * (new - mean), state.ema_params, params
+    example = _example(step_key, batch, recipe=recipe, tables=tables)
+    objective = functools.partial(
+        _objective,
+        example=example,
+        dropout_key=jax.random.fold_in(step_key, _DROPOUT),
+        recipe=recipe,
+        tables=tables,
     )
-    terms = terms | {"gradient_norm": optax.tree.norm(gradients)}
-    new_state = TrainState(state.step + 1, params, ema_params, opt_state)
-    return new_state, terms
+    gradients, terms = jax.grad(objective, has_aux=True)(state.params)
+    updates, opt_state = recipe.optimizer.update(
+        gradients, state.opt_state, state.params
+    )
+    params = optax.apply_updates(state.params, updates)
+    new_state = TrainState(
+        step=state.step + 1,
+        params=params,
+        ema_params=_averaged(state, params, ema_decay=recipe.ema_decay),
+        opt_state=opt_state,
+    )
+    return new_state, terms | {"gradient_norm": optax.tree.norm(gradients)}
 
 
 def photographs(
@@ -187,14 +104,14 @@ def photographs(
     virtual_camera: camera.Camera,
     curves: Float[Array, "curves samples"] | None = None,
 ) -> camera.Pair:
-    """Returns the photographs of a batch: its own, or the virtual camera's.
+    """Returns the photographs of a batch: its own, or those of the virtual camera.
 
     Args:
-      key: of the virtual camera.
-      batch: `hdr` (b, h, w, 3) and `clipping_levels` (b, fractions) in any unit; with
-        `ldr` (b, h, w, 3), uint8, of a batch of pairs, `hdr` in `ldr_white`; with
-        `has_ldr` (b,) of a mixture, where it says of each which of the two it is.
-      virtual_camera: takes photographs of what has none.
+      key: random key of the virtual camera.
+      batch: `hdr` (b, h, w, 3) and `clipping_levels` (b, fractions) in any unit. A
+        batch of pairs also has `ldr` (b, h, w, 3), uint8, and its `hdr` is in scale
+        `ldr_white`. A mixture also has `has_ldr` (b,), which is true for the pairs.
+      virtual_camera: camera for the images that have no photograph.
       curves: measured camera responses.
     """
     own = None
@@ -217,8 +134,61 @@ def photographs(
     )
 
 
-def _lowest(sown: Mapping[str, PyTree]) -> dict[str, Array]:
-    """The least value, over the stages, of each quantity that a model sows."""
+def _example(
+    key: Array, batch: Mapping[str, Array], *, recipe: Recipe, tables: Tables
+) -> _Example:
+    """Returns what a step learns from, with radiance in the scale of the recipe."""
+    batch = augment(
+        jax.random.fold_in(key, _AUGMENTATION), batch, augmentation=recipe.augmentation
+    )
+    pair = photographs(key, batch, virtual_camera=recipe.camera, curves=tables.curves)
+    factor = scales.factor(pair.hdr, recipe.scale)
+    encoded, hdr = pair.encoded, pair.hdr * factor[:, None, None, None]
+    if recipe.crop is not None:
+        corners = crops.choose(
+            jax.random.fold_in(key, _CROP), pair.encoded, recipe.crop
+        )
+        encoded, hdr = (
+            crops.cut(image, corners, recipe.crop.size) for image in (encoded, hdr)
+        )
+    return _Example(pair.encoded, encoded, hdr)
+
+
+def _objective(
+    params: PyTree,
+    *,
+    example: _Example,
+    dropout_key: Array,
+    recipe: Recipe,
+    tables: Tables,
+) -> tuple[Array, dict[str, Array]]:
+    """Returns the loss of `params` and the scalars that are logged."""
+    apply = functools.partial(
+        recipe.model.apply, {"params": params}, rngs={"dropout": dropout_key}
+    )
+    context = apply(example.photograph, method="context")
+    stages, sown = apply(example.encoded, context, mutable=["intermediates"])
+    value, terms = recipe.loss(
+        stages, example.hdr, example.encoded, vgg_params=tables.vgg_params
+    )
+    terms |= {"clipped_share": camera.is_clipped(example.encoded).mean()}
+    return value, terms | _minima_of_sown(sown)
+
+
+def _averaged(state: TrainState, params: PyTree, *, ema_decay: float) -> PyTree:
+    """Returns the averaged parameters after a step to `params`."""
+    decay: Array | float = 0.0
+    if ema_decay > 0:
+        # An average of few steps would remember the initial values, so the decay
+        # begins small.
+        decay = jnp.minimum(ema_decay, (1 + state.step) / (10 + state.step))
+    return jax.tree.map(
+        lambda mean, new: mean + (1 - decay) * (new - mean), state.ema_params, params
+    )
+
+
+def _minima_of_sown(sown: Mapping[str, PyTree]) -> dict[str, Array]:
+    """Returns the minimum over the stages of each quantity that a model sows."""
     leaves = jax.tree_util.tree_leaves_with_path(sown.get("intermediates", {}))
     return {
         next(str(key.key) for key in reversed(path) if hasattr(key, "key")): value.min()

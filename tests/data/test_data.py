@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from grain.sharding import ShardOptions
 
 from data_builders.shared.prepare import prepare
 from data_builders.synthetic_hdr import synthetic_hdr_dataset_builder as synthetic
@@ -195,7 +196,7 @@ def test_hosts_share_the_records_without_overlap():
     seen = [
         {
             float(level)
-            for batch in take(3, source, shard_index=shard, num_shards=2)
+            for batch in take(3, source, shard=ShardOptions(shard, 2))
             for level in batch["clipping_levels"][:, 1]
         }
         for shard in (0, 1)
@@ -203,15 +204,11 @@ def test_hosts_share_the_records_without_overlap():
     assert len(seen[0]) == len(seen[1]) == 3 and not seen[0] & seen[1]
 
 
-def test_patches_are_contiguous_cuts_flipped_half_of_the_time():
+def test_patches_are_contiguous_cuts():
     batches = take(20, list(gradient_records()), bright_share=0.0)
     hdr = np.concatenate([batch["hdr"] for batch in batches])
     np.testing.assert_allclose(np.diff(hdr[..., 1], axis=1), 1 / 64, rtol=1e-6)
-    steps = np.diff(hdr[..., 2], axis=2)
-    np.testing.assert_allclose(np.abs(steps), 1 / 64, rtol=1e-6)
-    flipped = (steps < 0).all(axis=(1, 2))
-    assert (flipped | (steps > 0).all(axis=(1, 2))).all()
-    assert 20 < flipped.sum() < 60
+    np.testing.assert_allclose(np.diff(hdr[..., 2], axis=2), 1 / 64, rtol=1e-6)
 
 
 def test_the_photograph_is_cut_like_the_radiance():
@@ -249,7 +246,7 @@ def test_impossible_batches_are_refused():
     with pytest.raises(UserError, match="batch_size is 0"):
         take(1, source, batch_size=0)
     with pytest.raises(UserError, match="1 records cannot be shared by 2 hosts"):
-        take(1, source, num_shards=2)
+        take(1, source, shard=ShardOptions(0, 2))
 
 
 def test_validation_images_are_fixed_and_spread_over_the_kinds(data_dir):

@@ -18,6 +18,8 @@ from jaxhdr.errors import UserError
 from jaxhdr.imaging import camera
 from jaxhdr.kernels import library
 from jaxhdr.models import create_model
+from jaxhdr.training import losses
+from jaxhdr.training.recipe import Recipe, Tables
 from jaxhdr.training.step import create_state, train_step
 from tests.kernels.onednn import skip_without_onednn
 from tests.random_models import random_pretrained, random_sparam_lstm
@@ -285,11 +287,13 @@ def test_a_step_of_training_is_that_of_xla(onednn, trained):
         onednn.setenv(library.VARIABLE, backend)
         step = functools.partial(
             train_step.__wrapped__,  # compiled anew for each backend
-            model=trained.model,
-            optimizer=optimizer,
-            loss=(("peak", 64.0), ("clipped_weight", 5.0)),
-            virtual_camera=camera.Camera(),
-            ema_decay=0.5,
+            recipe=Recipe(
+                model=trained.model,
+                optimizer=optimizer,
+                loss=losses.Loss(error=losses.L1(clipped_pixel_weight=5.0)),
+                ema_decay=0.5,
+            ),
+            tables=Tables(),
         )
         before = create_state(trained.params, optimizer)
         after, terms = jax.jit(step)(before, batch, jax.random.key(7))

@@ -1,5 +1,5 @@
+import dataclasses
 import functools
-import inspect
 import json
 import shutil
 
@@ -17,13 +17,10 @@ from jaxhdr.imaging import camera
 from jaxhdr.models import create_model
 from jaxhdr.storage import checkpoints
 from jaxhdr.training import crops, initialisation, loop, losses
-from jaxhdr.training.step import (
-    create_optimizer,
-    create_state,
-    learning_rate,
-    photographs,
-    train_step,
-)
+from jaxhdr.training.augmentation import Augmentation
+from jaxhdr.training.optimizer import create_optimizer, learning_rate
+from jaxhdr.training.recipe import Recipe, Tables, create_recipe
+from jaxhdr.training.step import create_state, photographs, train_step
 from tests import small_runs
 
 # Takes the same photograph at every step: sRGB, a twentieth of the pixels clipped.
@@ -97,20 +94,20 @@ def test_an_unknown_decay_is_refused():
         learning_rate(config, 10)
 
 
+UNCHANGED = Augmentation(flip_left_right=0.0)
+
+
 @functools.cache
-def compiled_step():
-    """Model, optimizer and step, shared because compiling takes most of the time."""
+def shared_recipe():
+    """One recipe for several tests, because compiling takes longest."""
     model = create_model("fhdr", num_iterations=1, head="residual")
-    optimizer = create_optimizer(OPTIMIZER, 200)
-    step = functools.partial(
-        train_step,
-        key=jax.random.key(1),
+    return Recipe(
         model=model,
-        optimizer=optimizer,
-        loss=(("peak", 64.0), ("clipped_weight", 5.0)),
-        virtual_camera=FIXED_CAMERA,
+        optimizer=create_optimizer(OPTIMIZER, 200),
+        loss=losses.Loss(error=losses.L1(clipped_pixel_weight=5.0)),
+        augmentation=UNCHANGED,
+        camera=FIXED_CAMERA,
     )
-    return model, optimizer, step
 
 
 def first_updates(params, part_rates):
@@ -161,21 +158,23 @@ def test_a_mixture_photographs_only_what_has_no_photograph():
 
 
 def train_on_one_batch(num_steps, *, ema_decay):
-    model, optimizer, step = compiled_step()
-    params = initialisation.initial_params(jax.random.key(0), model)
-    state = create_state(params, optimizer)
-    batch, losses = batch_of(smooth_scene()), []
+    recipe = dataclasses.replace(shared_recipe(), ema_decay=ema_decay)
+    params = initialisation.initial_params(jax.random.key(0), recipe.model)
+    state = create_state(params, recipe.optimizer)
+    batch, values = batch_of(smooth_scene()), []
     for _ in range(num_steps):
-        state, terms = step(state, batch, ema_decay=ema_decay)
-        losses.append(float(terms["loss"]))
-    return state, losses
+        state, terms = train_step(
+            state, batch, jax.random.key(1), recipe=recipe, tables=Tables()
+        )
+        values.append(float(terms["loss"]))
+    return state, values
 
 
 @pytest.mark.slow
 def test_training_on_one_batch_brings_its_loss_near_zero():
-    state, losses = train_on_one_batch(200, ema_decay=0.9)
-    assert losses[-1] < losses[0] / 10
-    assert losses[-1] < 0.005
+    state, values = train_on_one_batch(200, ema_decay=0.9)
+    assert values[-1] < values[0] / 10
+    assert values[-1] < 0.005
     assert int(state.step) == 200
     # The average follows the parameters, a little behind.
     gap = jax.tree.map(
@@ -190,6 +189,13 @@ def test_without_averaging_the_averaged_parameters_are_the_last():
     jax.tree.map(close, state.params, state.ema_params)
 
 
+def test_a_step_is_compiled_once_for_a_recipe():
+    train_on_one_batch(2, ema_decay=0.0)
+    compiled = train_step._cache_size()
+    train_on_one_batch(2, ema_decay=0.0)
+    assert train_step._cache_size() == compiled
+
+
 @pytest.mark.slow
 def test_a_part_of_each_image_trains_both_stages_of_sparam_lstm():
     model = create_model(
@@ -197,23 +203,21 @@ def test_a_part_of_each_image_trains_both_stages_of_sparam_lstm():
         sparam={"num_regions": 2, "backbone": "compact"},
         conv_lstm={"head": "residual"},
     )
-    optimizer = create_optimizer(OPTIMIZER, 10_000)
+    recipe = Recipe(
+        model=model,
+        optimizer=create_optimizer(OPTIMIZER, 10_000),
+        augmentation=UNCHANGED,
+        camera=FIXED_CAMERA,
+        scale="mean_half",
+        crop=crops.Crop(16, clipped_share=0.5),
+    )
     state = create_state(
-        initialisation.initial_params(jax.random.key(0), model), optimizer
+        initialisation.initial_params(jax.random.key(0), model), recipe.optimizer
     )
     batch, rows = batch_of(smooth_scene(32)), []
     for _ in range(40):
         state, terms = train_step(
-            state,
-            batch,
-            jax.random.key(1),
-            model=model,
-            optimizer=optimizer,
-            loss=(("peak", 64.0),),
-            virtual_camera=FIXED_CAMERA,
-            ema_decay=0.0,
-            scale="mean_half",
-            inner_crop=crops.Crop(16, clipped_share=0.5),
+            state, batch, jax.random.key(1), recipe=recipe, tables=Tables()
         )
         rows.append({name: float(value) for name, value in terms.items()})
     first, last = (
@@ -229,17 +233,27 @@ def test_a_part_of_each_image_trains_both_stages_of_sparam_lstm():
 def test_every_field_of_the_loss_reaches_the_step():
     config = default.get_config()
     config.loss.update(error="rms", scale_invariance=0.5, stage_weights=(0.3, 0.7))
-    options = dict(loop.step_options(config)["loss"])
-    assert options == {name: config.loss[name] for name in options}
-    parameters = inspect.signature(losses.total).parameters.values()
-    keywords = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-    assert options.keys() == keywords - {"vgg_params"}
+    config.loss.update(peak=16.0, mu=100.0, domain="stops", image_mean="geometric")
+    config.loss.update(clipped_pixel_weight=3.0, structure_weight=0.25)
+    recipe = create_recipe(config, create_model(**config.model))
+    assert recipe.loss == losses.Loss(
+        domain=losses.Domain("stops", 16.0, 100.0),
+        error=losses.RMS("geometric", 3.0, 0.5),
+        structure_weight=0.25,
+        stage_weights=(0.3, 0.7),
+    )
+    attributes = {
+        field.name
+        for owner in (losses.Loss, losses.Domain, *losses.ERRORS.values())
+        for field in dataclasses.fields(owner)
+    }
+    assert set(config.loss) == attributes - {"kind"} | {"scale", "vgg19"}
 
 
 def test_only_training_has_its_share_of_unclipped_photographs():
     config = default.get_config()
     config.data.unclipped_share = 0.25
-    trained_on = loop.step_options(config)["virtual_camera"]
+    trained_on = create_recipe(config, create_model(**config.model)).camera
     assert trained_on == camera.create_camera(**config.camera, unclipped_share=0.25)
 
 

@@ -1,0 +1,42 @@
+import pytest
+
+from configs import default
+from jaxhdr import options
+from jaxhdr.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("argument", "remedy"),
+    [
+        (
+            "--config.loss.clipped_weight=5",
+            r"loss\.clipped_pixel_weight .* or loss\.cl",
+        ),
+        ("--config.loss.clipped-weight", r"loss\.clipped_term_weight"),
+        ("-config.model.linearisation=srgb", r"model\.front\.response"),
+        ("--noconfig.model.smooth_noise", r"model\.front\.smooth_noise"),
+        ("--config.model.curve_input=linear", r"model\.sparam\.curve_of"),
+    ],
+)
+def test_a_replaced_field_names_what_replaced_it(argument, remedy):
+    with pytest.raises(UserError, match=f"{argument} sets a field.*{remedy}"):
+        options.check_fields(["--workdir=x", argument])
+
+
+def test_other_arguments_pass():
+    options.check_fields(
+        [
+            "train.py",
+            "--config=x.py",
+            "--config.loss.error=l1",
+            "5",
+            "--workdir=clipped",
+        ]
+    )
+
+
+def test_no_replaced_field_is_one_of_the_default_configuration():
+    fields = default.get_config()
+    for name in options.REPLACED_FIELDS:
+        section, _, field = name.partition(".")
+        assert field not in fields[section]
