@@ -60,6 +60,7 @@ def leftovers(data_dir):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_after", [1, 3, 7])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
 def test_an_interrupted_build_resumes_where_it_stopped(
@@ -100,6 +101,7 @@ def test_a_partly_written_shard_is_not_used(tmp_path, folder, expected, monkeypa
     assert contents(tmp_path) == expected
 
 
+@pytest.mark.slow
 def test_sources_that_changed_between_two_builds_are_read_again(
     tmp_path, folder, monkeypatch
 ):

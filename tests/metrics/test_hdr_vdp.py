@@ -181,6 +181,7 @@ def test_bands_of_the_response_have_the_energy_of_the_original():
             np.testing.assert_allclose(value, float(row[column]), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "metric, field",
     [

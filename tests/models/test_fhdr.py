@@ -341,6 +341,7 @@ def test_an_image_does_not_depend_on_the_images_before_it():
     np.testing.assert_array_equal(after, alone)
 
 
+@pytest.mark.slow
 def test_an_image_does_not_depend_on_its_batch():
     run = fast_jit(FHDR(num_iterations=2, head="tanh", peak=1.0).apply)
     batch = photographs(3, 9, 12)
@@ -468,6 +469,7 @@ def test_values_and_gradients_are_finite(name):
     assert any(np.any(leaf) for leaf in jax.tree.leaves(gradients[0]))
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_close_to_float32_and_keeps_float32_outside():
     encoded = photographs(1, 16, 16)
     full, half = (
@@ -484,6 +486,7 @@ def test_bfloat16_computes_close_to_float32_and_keeps_float32_outside():
     assert np.ptp(expected) > 0.5
 
 
+@pytest.mark.slow
 def test_features_are_alive_at_initialisation():
     model = FHDR(num_iterations=4, loop="python")
     run = functools.partial(

@@ -98,6 +98,7 @@ def test_any_image_has_a_finite_estimate(shape, value):
     assert np.isfinite(context).all() and np.min(context) > 0.36
 
 
+@pytest.mark.slow
 def test_the_estimate_hardly_depends_on_the_size_of_the_photograph():
     """The image is soft, so that a smaller version has the same content."""
     large = jax.image.resize(photographs(1, 24, 30), (1, 512, 640, 3), "cubic")

@@ -66,6 +66,7 @@ def test_options_reach_the_networks():
     assert sum(leaf.size for leaf in leaves) == 208_743 + 7 + 210
 
 
+@pytest.mark.slow
 def test_what_the_photograph_clips_is_at_least_white_in_both_stages():
     encoded = photographs(1, 8, 8).at[0, 2:6, 2:6, 1].set(1.0)
     dim = scurve.Curve(jnp.array([0.5]), jnp.array([[2.0, 2.0, 2.0]]))

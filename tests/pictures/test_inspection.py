@@ -179,6 +179,7 @@ def test_hostile_photographs_are_drawn(tmp_path, encoded):
     assert (tmp_path / "sheet.svg").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_a_sheet_is_as_high_as_what_it_shows(tmp_path):
     encoded = photograph(20, 30)
     shown = inspection.inspect(details(encoded, num_regions=7), truth=encoded)

@@ -44,6 +44,7 @@ def test_the_whole_is_taken_from_a_run_of_the_same_model(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_parameters_are_taken_from_a_weight_file_or_a_shipped_model(tmp_path):
     expected = random_run(tmp_path / "run", "fhdr", num_iterations=1)
     path = tmp_path / "fhdr.safetensors"
@@ -110,6 +111,7 @@ def test_a_part_of_a_part_is_taken_too(tmp_path):
     assert_equal(params["sparam"]["response"], expected)
 
 
+@pytest.mark.slow
 def test_a_run_with_other_regions_or_of_another_model_is_refused(tmp_path):
     random_run(tmp_path / "regions", "sparam", backbone="compact", num_regions=3)
     random_run(tmp_path / "other", "fhdr", num_iterations=1)
@@ -151,6 +153,7 @@ def test_the_convolutions_but_the_first_are_taken_from_a_vgg16_file(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_vgg16_weights_for_a_model_without_vgg16_are_refused(tmp_path):
     path = tmp_path / "vgg16.safetensors"
     weight_files.write_safetensors(path, vgg16_state())

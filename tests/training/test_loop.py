@@ -183,6 +183,7 @@ def test_training_on_one_batch_brings_its_loss_near_zero():
     assert 0 < max(jax.tree.leaves(gap)) < 0.01
 
 
+@pytest.mark.slow
 def test_without_averaging_the_averaged_parameters_are_the_last():
     state, _ = train_on_one_batch(3, ema_decay=0.0)
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-9)
