@@ -63,21 +63,28 @@ def as_absl_flags(arguments: Sequence[str]) -> list[str]:
 
 
 def check_fields(arguments: Sequence[str]) -> None:
-    """Checks that no argument sets a field of `REPLACED_FIELDS`.
+    """Checks the fields of the configuration that command-line arguments set.
 
     Args:
       arguments: command-line arguments, such as `--config.loss.error=l1`.
 
     Raises:
-      UserError: an argument does; the error names the fields to set instead.
+      UserError: an argument sets a field of `REPLACED_FIELDS`, and the error names the
+        fields to set instead; or it spells a field with a dash.
     """
     for argument in arguments:
-        name = argument.partition("=")[0].lstrip("-").replace("-", "_")
+        given = argument.partition("=")[0].lstrip("-")
+        name = given.replace("-", "_")
         field = name.removeprefix("no").removeprefix("config.")
         if name != field and field in REPLACED_FIELDS:
             raise UserError(
                 f"{argument} sets a field that has been replaced: set "
                 f"{REPLACED_FIELDS[field]} instead"
+            )
+        if given.startswith("config.") and given != name:
+            raise UserError(
+                f"{argument} spells a field of the configuration with a dash: fields "
+                f"have underscores, --{name}"
             )
 
 

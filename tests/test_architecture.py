@@ -190,6 +190,20 @@ def test_the_top_of_the_package_is_easy_to_survey():
     assert len(list(LIBRARY.glob("*.py"))) <= 8
 
 
+# The loop of training is read from top to bottom.
+LONG = {"train_and_evaluate"}
+
+
+@pytest.mark.parametrize("path", FILES + BUILDERS, ids=name_of)
+def test_functions_are_short_and_take_few_arguments(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef) and node.name not in LONG:
+            arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+            taken = [a for a in arguments if a.arg not in ("self", "cls")]
+            assert node.end_lineno - node.lineno < 60, node.name
+            assert len(taken) <= 8, node.name
+
+
 def test_every_module_has_its_row():
     assert {unit_of(name_of(path)) for path in FILES} - {""} == set(ALLOWED)
 

@@ -23,6 +23,11 @@ def test_a_replaced_field_names_what_replaced_it(argument, remedy):
         options.check_fields(["--workdir=x", argument])
 
 
+def test_a_field_that_is_spelled_with_a_dash_is_refused():
+    with pytest.raises(UserError, match=r"have underscores, --config.data.data_dir$"):
+        options.check_fields(["--workdir=a", "--config.data.data-dir=b"])
+
+
 def test_other_arguments_pass():
     options.check_fields(
         [
