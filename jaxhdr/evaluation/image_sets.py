@@ -227,8 +227,8 @@ def _check_unique(paths: list[pathlib.Path]) -> None:
         other = seen.setdefault(path.stem, path)
         if other != path:
             raise UserError(
-                f"{other} and {path} have one name; a photograph is told by it, so "
-                "rename one"
+                f"{other} and {path} have the same name, by which photographs are "
+                "identified; rename one"
             )
 
 

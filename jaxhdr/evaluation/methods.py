@@ -57,7 +57,7 @@ def open_methods(
       predictions: folders of other methods' results, see `by_folder`.
 
     Raises:
-      UserError: there is no such model, or two methods have one name.
+      UserError: there is no such model, or two methods have the same name.
     """
     models, predictions = list(models), list(predictions)
     opened = {
@@ -67,8 +67,8 @@ def open_methods(
     opened |= {pathlib.Path(path).name: by_folder(path) for path in predictions}
     if len(opened) < len(models) + len(predictions):
         raise UserError(
-            f"two of {[*models, *map(str, predictions)]} have one name; a report tells "
-            "methods by it, so rename one"
+            f"two of {[*models, *map(str, predictions)]} have the same name, by "
+            "which a report identifies methods; rename one"
         )
     return opened
 

@@ -135,10 +135,10 @@ def export_weights(
     """Writes a checkpoint's averaged parameters to a weight file.
 
     Args:
-      workdir: of the training run.
+      workdir: folder of the training run.
       path: the file, replaced if it exists.
-      half: store float16 instead of float32.
-      step: which checkpoint; default the newest.
+      half: whether to store float16 instead of float32.
+      step: step of the checkpoint; default the newest.
 
     Raises:
       UserError: the run holds no such checkpoint, or the file cannot be written.
@@ -160,8 +160,9 @@ def convert_torch(
     Args:
       source: the .pth file.
       path: the file, replaced if it exists.
-      num_iterations: how often to iterate; the parameters do not depend on it.
-      half: store float16 instead of float32.
+      num_iterations: number of iterations of the network; the parameters do not
+        depend on it.
+      half: whether to store float16 instead of float32.
 
     Raises:
       UserError: the source holds another network, or a file cannot be read or written.

@@ -64,7 +64,7 @@ def test_some_pairs_are_spread_over_the_photographs(folders):
     [
         (lambda p, t: (t / "gradient_sun.npy").unlink(), r"0 files gradient_sun\.\*"),
         (lambda p, t: (t / "gradient_sun.exr").touch(), r"2 files gradient_sun\.\*"),
-        (lambda p, t: (p / "gradient_sun.jpg").touch(), "have one name"),
+        (lambda p, t: (p / "gradient_sun.jpg").touch(), "have the same name"),
         (lambda p, t: [path.unlink() for path in p.iterdir()], "photographs is empty"),
         (lambda p, t: (p / "x.png").mkdir() or t.rename(t.parent / "y"), "not a folde"),
         (
@@ -113,7 +113,7 @@ def test_methods_are_told_by_their_names(folders, tmp_path):
         scoring=Scoring(metrics.select(["psnr_mu"])),
     )
     assert report.rows[1]["method"].startswith("mine")
-    with pytest.raises(UserError, match="have one name"):
+    with pytest.raises(UserError, match="have the same name"):
         open_methods(models=["kuo"], predictions=[tmp_path / "kuo"])
 
 

@@ -40,7 +40,7 @@ def test_every_model_returns_finite_radiance_at_initialisation(name):
     run = jax.jit(
         create_model(
             name, **SMALL.get(name, {})
-        ).init_with_output,  # compiled for one call: in a hurry
+        ).init_with_output,  # without optimisation, as it runs once
         compiler_options={"xla_backend_optimization_level": 0},
     )
     stages, _ = run(jax.random.key(0), jnp.asarray(encoded))
