@@ -54,7 +54,8 @@ class FHDR(nn.Module):
       initial_gain: the standard deviation of a kernel starts at gain / sqrt(fan in).
         Without normalisation a gain of 1 lets activations grow through the dense
         concatenations until every ReLU of `hrb1` is dead; 0.7 keeps them alive.
-      zero_last_layer: whether `hrb2` starts at zero. Default: only for `residual`.
+      zero_last_layer: whether `hrb2` starts at zero. None, the default: only for the
+        head `residual`.
       dtype: compute type of all layers but the last, which stays float32, as do the
         parameters.
       remat: whether the backward pass computes each iteration again instead of storing
@@ -127,7 +128,7 @@ class FHDR(nn.Module):
         feb2 = Convolution(FEATURES, name="feb2", **options)
         low_level = feb1(seen * 2 - 1)
         outputs = self._iterate(low_level, feb2(low_level), kernel_init)
-        # One at a time, so that XLA drops what only the unused stages need.
+        # One at a time: if a caller uses the last stage only, XLA leaves out the rest.
         stages = [self._to_radiance(output, seen) for output in outputs]
         if self.keep_white:
             stages = [color.at_least_white(stage, encoded) for stage in stages]
