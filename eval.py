@@ -9,6 +9,7 @@ report.md. A stopped evaluation goes on where it was.
 """
 
 import sys
+from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -70,11 +71,15 @@ def main(argv: list[str]) -> None:
     try:
         sys.stdout.write(_run())
     except UserError as error:
-        sys.stderr.write(f"eval.py: error: {error}\n")
-        sys.exit(2)
+        _fail(error)
     except KeyboardInterrupt:
         sys.stderr.write("eval.py: interrupted; the same command goes on\n")
         sys.exit(130)
+
+
+def _fail(error: Exception) -> NoReturn:
+    sys.stderr.write(f"eval.py: error: {error}\n")
+    sys.exit(2)
 
 
 def _run() -> str:
@@ -134,4 +139,8 @@ def _display() -> metrics.Display:
 
 
 if __name__ == "__main__":
+    try:
+        options.check_fields(sys.argv[1:])
+    except UserError as wrong_field:
+        _fail(wrong_field)
     app.run(main, argv=options.as_absl_flags(sys.argv))

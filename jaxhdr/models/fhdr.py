@@ -1,10 +1,14 @@
 """FHDR: a feedback network that refines its HDR estimate over T iterations.
 
 Khan, Khanna, Raman (2019), "FHDR: HDR Image Reconstruction from a Single LDR Image
-using Feedback Network". Input: `encoded` in [0, 1]; output: `hdr` stages in
-[0, `peak`], where 1.0 is the radiance that just clips the input (scale `ldr_white`).
-The layers of an iteration are in `jaxhdr.models.feedback`; hidden states live inside
-one call.
+using Feedback Network". The paper's names of the layers are kept: `feb` for the
+feature extraction block, `gff` for global feature fusion, `hrb` for the HDR
+reconstruction block.
+
+Input: `encoded` in [0, 1]. Output: one estimate of the radiance for each iteration
+("stages"), in [0, `peak`]; 1.0 is the radiance that just clips the input (scale
+`ldr_white`). The layers of an iteration are in `jaxhdr.models.feedback`. Hidden states
+live inside one call.
 """
 
 from collections.abc import Sequence
@@ -23,7 +27,7 @@ from jaxhdr.models.front import Front, FrontContext
 from jaxhdr.models.layers import Convolution, Initializer
 from jaxhdr.models.loops import LOOPS, repeat
 
-DENSE_BLOCKS = 3  # section II-C
+DENSE_BLOCKS = 3  # the paper, section II-C
 _GFF_RADIUS = 1
 _INPUT_RADIUS = 2  # feb1, feb2
 _OUTPUT_RADIUS = 2  # hrb1, hrb2
@@ -34,26 +38,30 @@ HEADS = ("tanh", "mu_law", "residual")
 class FHDR(nn.Module):
     """The feedback network; 571,267 parameters for every number of iterations.
 
+    Those of the front end come on top.
+
     Attributes:
-      front: the front end. The layers see what an sRGB camera would have encoded of the
-        radiance that it returns.
+      front: the front end, which turns the photograph into radiance. The network sees
+        that radiance as an sRGB camera would have encoded it.
       num_iterations: T, the number of stages returned.
       head: what the last layer predicts.
         `tanh`: radiance, (tanh + 1) / 2 of `peak` (the paper).
-        `mu_law`: the mu-law code of radiance / `peak`, so the paper's L1 in the
-        compressed domain is plain L1 on the output and dark pixels keep precision.
+        `mu_law`: the mu-law code (`color.mu_law`) of radiance / `peak`, so the paper's
+        L1 in the compressed domain is plain L1 on the output and dark pixels keep
+        precision.
         `residual`: as `mu_law`, added to the code of the radiance that the layers see,
         so training starts at the linearised photograph.
       peak: the largest radiance that can be returned, in units of `ldr_white`.
-      keep_white: whether channels that the photograph clips are at least white; only in
-        scale `ldr_white`.
+      keep_white: whether the result is at least 1.0, white, in the channels that the
+        photograph clips; only in scale `ldr_white`.
       dilations: dilation of each dense block; the official code has 2 everywhere, the
         paper says only "dilated".
       detach_hidden: whether no gradient passes from one iteration to the one before
         (the official code); the paper propagates back through time.
       initial_gain: the standard deviation of a kernel starts at gain / sqrt(fan in).
         Without normalisation a gain of 1 lets activations grow through the dense
-        concatenations until every ReLU of `hrb1` is dead; 0.7 keeps them alive.
+        concatenations until all inputs of the ReLU of `hrb1` are negative, where it has
+        no gradient. A gain of 0.7 prevents this.
       zero_last_layer: whether `hrb2` starts at zero. None, the default: only for the
         head `residual`.
       dtype: compute type of all layers but the last, which stays float32, as do the
@@ -94,7 +102,8 @@ class FHDR(nn.Module):
         super().__post_init__()
 
     def setup(self):
-        # The parameters of the estimate are `response`, not `front/response`.
+        # Weight files from before there was a front end name the parameters of its
+        # estimate `response`, not `front/response`.
         nn.share_scope(self, self.front)
 
     @property
@@ -148,6 +157,7 @@ class FHDR(nn.Module):
             "dtype": self.dtype,
             "detach_hidden": self.detach_hidden,
         }
+        # The state of the whole block, and that of each of its dense blocks.
         hidden = (features,) * (1 + DENSE_BLOCKS)
         is_first = jnp.arange(self.num_iterations) == 0
         _, outputs = repeat(
@@ -157,7 +167,7 @@ class FHDR(nn.Module):
             is_first,
             low_level,
             features,
-            # A scan of one step gains nothing, and its gradient is slow on the CPU.
+            # One iteration needs no scan, whose gradient is slow on the CPU.
             loop="python" if self.num_iterations == 1 else self.loop,
             remat=self.remat,
         )
