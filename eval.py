@@ -42,6 +42,7 @@ flags.DEFINE_integer("step", None, "Checkpoint; default the newest.")
 flags.DEFINE_integer("num_images", None, "Default all.", lower_bound=1)
 flags.DEFINE_string("data_dir", None, "Default as in training.")
 flags.DEFINE_list("model", [], "Models and classical operators (aky, ...) to score.")
+flags.DEFINE_string("size", "auto", "Size at which networks compute, as in jaxhdr.")
 flags.DEFINE_list("predictions", [], "Folders of other methods' HDR files to score.")
 flags.DEFINE_string(
     "photographs", None, "Write the photographs to this folder instead, as PNG."
@@ -99,6 +100,7 @@ def _run() -> str:
             step=FLAGS.step,
             num_images=FLAGS.num_images,
             data_dir=FLAGS.data_dir,
+            size=_size(),
         )
         images, about, own = run.images, run.about, {"": run.method}
         folder = folder or run.folder
@@ -107,9 +109,16 @@ def _run() -> str:
     if FLAGS.photographs:
         count = image_sets.write_photographs(images, FLAGS.photographs)
         return f"{count} photographs in {FLAGS.photographs}\n"
-    methods = open_methods(models=FLAGS.model, predictions=FLAGS.predictions) | own
+    methods = open_methods(
+        models=FLAGS.model, predictions=FLAGS.predictions, size=_size()
+    )
+    methods |= own
     report = write_evaluation(images, methods, folder, scoring=scoring, about=about)
     return reports.markdown(report)
+
+
+def _size() -> int | str:
+    return int(FLAGS.size) if FLAGS.size.isdecimal() else FLAGS.size
 
 
 def _images() -> image_sets.ImageSet:

@@ -15,6 +15,9 @@ PRECISIONS: Final = ("auto", "float32", "bfloat16")
 RESPONSES: Final = ("estimated", "srgb")
 """Camera response of a photograph: estimated by the model, or known to be sRGB."""
 
+SIZES: Final = ("auto", "full", "best")
+"""Sizes at which a model computes a photograph, besides a number of pixels."""
+
 HDR_SUFFIXES: Final = (".exr", ".hdr", ".npy", ".pfm", ".tif", ".tiff")
 """Suffixes of the radiance files that `write_hdr` writes."""
 

@@ -18,7 +18,6 @@ ALLOWED = {
     "errors": set(),
     "atomic": set(),
     "options": set(),
-    "tiling": set(),
     "image_io": {"atomic", "options"},  # files <-> NumPy, without JAX
     "imaging": set(),
     "kernels": {"atomic"},
@@ -26,9 +25,7 @@ ALLOWED = {
     "metrics": {"imaging", "options"},
     "storage": {"atomic", "image_io", "imaging", "models", "options"},
     "data": set(),
-    "estimators": {"imaging", "models", "tiling"},
     "inference": {
-        "estimators",
         "image_io",
         "imaging",
         "kernels",
@@ -74,7 +71,7 @@ OPEN_TO_ALL = {"errors", "_version"}
 OWNERS = {
     "absl": set(),
     "dm_pix": {"training"},
-    "flax": {"estimators", "models", "storage", "training"},
+    "flax": {"inference", "models", "storage", "training"},
     "grain": {"data"},
     "imageio": {"image_io"},
     "matplotlib": {"pictures"},
@@ -83,7 +80,7 @@ OWNERS = {
     "optax": {"training"},
     "orbax": {"storage"},
     "pi_heif": {"image_io"},
-    "PIL": {"evaluation", "image_io", "pictures"},
+    "PIL": {"evaluation", "imaging", "image_io", "pictures"},
     "safetensors": {"storage"},
     "scipy": {"imaging", "metrics"},
     "skimage": set(),
@@ -100,7 +97,6 @@ WITHOUT_JAX = {
     "errors",
     "image_io",
     "options",
-    "tiling",
 }
 FOR_TRAINING_ONLY = ("grain", "ml_collections", "tensorflow", "tensorflow_datasets")
 

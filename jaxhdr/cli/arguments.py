@@ -34,13 +34,29 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """Adds `--model`, `--tile`, `--precision` and `--response`."""
+    """Adds the options of `Reconstructor`: the model, its size, and so on."""
     names = ", ".join(options.shipped_names()) or "none"
     parser.add_argument(
         "--model",
         default="fhdr",
         help=f"shipped model ({names}), classical operator (aky, kov, ...), training "
         "workdir or .safetensors file (default: fhdr)",
+    )
+    parser.add_argument(
+        "--size",
+        type=_size,
+        default=options.SIZES[0],
+        metavar="SIZE",
+        help="size at which the network computes: auto (default), a copy of 640 "
+        "pixels, whose gain is carried to the full size; best, the mean with a copy "
+        "twice as large; full, every pixel, which takes minutes for a large "
+        "photograph; or the long side of the copy in pixels",
+    )
+    parser.add_argument(
+        "--iterations",
+        type=_iterations,
+        metavar="N",
+        help="number of iterations of FHDR; fewer are faster (default: 4)",
     )
     parser.add_argument(
         "--tile",
@@ -69,9 +85,12 @@ def open_reconstructor(chosen: argparse.Namespace) -> Any:
     """Returns the `Reconstructor` for the chosen options of `add_model`."""
     from jaxhdr import inference  # imports JAX, which is slow
 
+    inference.keep_compiled_programs()
     tile = "auto" if chosen.tile is None else chosen.tile or None
     return inference.Reconstructor(
         chosen.model,
+        size=chosen.size,
+        iterations=chosen.iterations,
         tile=tile,
         precision=chosen.precision,
         response=chosen.response,
@@ -108,7 +127,23 @@ def _with_dashes(argument: str) -> str:
     return name.replace("_", "-") + equals + value if name[:2] == "--" else argument
 
 
+def _size(text: str) -> int | str:
+    if text in options.SIZES:
+        return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of {', '.join(options.SIZES)}, and no number of pixels"
+        )
+    return int(text)
+
+
 def _tile(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels")
+    return int(text)
+
+
+def _iterations(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of iterations")
     return int(text)

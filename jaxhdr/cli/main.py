@@ -6,6 +6,7 @@ it.
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import logging
 import sys
@@ -122,22 +123,16 @@ def _reconstruct(options: argparse.Namespace) -> int:
     if options.float and jobs[0].output.suffix.lower() != ".exr":
         raise UserError("--float is for .exr; leave it out for other formats")
 
-    reconstructor = open_reconstructor(options)
     failed = []
-    for job in jobs:
-        try:
-            _process(job, options, reconstructor)
-        except UserError as error:
-            _say_error(error)
-            failed.append(job.source)
-        except MemoryError:
-            _say_error(
-                f"not enough memory for {job.source}; use a smaller --tile or image"
-            )
-            failed.append(job.source)
-        else:
+    for job, error in _processed(jobs, options):
+        if error is None:
             if not options.quiet:
                 sys.stderr.write(f"{job.source} -> {job.output}\n")
+            continue
+        if isinstance(error, MemoryError):
+            error = f"not enough memory for {job.source}; use a smaller --tile or image"
+        _say_error(error)
+        failed.append(job.source)
     if failed and len(jobs) > 1:
         _say_error(
             f"{len(failed)} of {len(jobs)} failed: {', '.join(map(str, failed))}"
@@ -145,14 +140,63 @@ def _reconstruct(options: argparse.Namespace) -> int:
     return _FAILED if failed else 0
 
 
-def _process(job: Job, options: argparse.Namespace, reconstructor) -> None:
+def _processed(
+    jobs: Sequence[Job], options: argparse.Namespace
+) -> Iterator[tuple[Job, Exception | None]]:
+    """Yields each job when it is done, with the error that ended it, or None.
+
+    The photograph after the one that is computed is read, and the result before it is
+    written, in threads of their own. Only these three are in memory.
+    """
+    from jaxhdr import image_io
+
+    with (
+        concurrent.futures.ThreadPoolExecutor(1) as reader,
+        concurrent.futures.ThreadPoolExecutor(1) as writer,
+    ):
+        # Reading begins before the model is loaded.
+        read = reader.submit(image_io.read_encoded, jobs[0].source)
+        reconstructor = open_reconstructor(options)
+        written = None
+        for job, following in zip(jobs, [*jobs[1:], None], strict=True):
+            encoded = read
+            if following is not None:
+                read = reader.submit(image_io.read_encoded, following.source)
+            try:
+                hdr = reconstructor(encoded.result(), may_overwrite=True)
+            except (UserError, MemoryError) as error:
+                result = error
+            else:
+                result = writer.submit(_write, job, hdr, options, reconstructor)
+                del hdr
+            del encoded
+            if written is not None:
+                yield _ended(*written)
+            written = job, result
+        if written is not None:
+            yield _ended(*written)
+
+
+def _ended(
+    job: Job, result: "concurrent.futures.Future[None] | Exception"
+) -> tuple[Job, Exception | None]:
+    if isinstance(result, Exception):
+        return job, result
+    try:
+        result.result()
+    except (UserError, MemoryError) as error:
+        return job, error
+    return job, None
+
+
+def _write(job: Job, hdr, options: argparse.Namespace, reconstructor) -> None:
     from jaxhdr import image_io
     from jaxhdr.pictures import previews
 
-    hdr = reconstructor(job.source)
     metadata = {
         "scale": reconstructor.scale,
         "model": reconstructor.label,
+        "size": str(reconstructor.size),
         "precision": reconstructor.precision,
         "response": reconstructor.response,
         "software": f"jaxhdr {__version__}",

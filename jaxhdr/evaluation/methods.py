@@ -2,7 +2,7 @@
 
 A method gets an image of the evaluation, looks at its photograph only, and returns its
 estimates in scale `ldr_white`. All models are scored the same way, those in training
-too: on the whole image at once, in float32.
+too: in float32, and at the size at which `jaxhdr` computes by default.
 """
 
 import dataclasses
@@ -47,7 +47,10 @@ class Method:
 
 
 def open_methods(
-    *, models: Iterable[str] = (), predictions: Iterable[StrPath] = ()
+    *,
+    models: Iterable[str] = (),
+    predictions: Iterable[StrPath] = (),
+    size: int | str = "auto",
 ) -> dict[str, Method]:
     """Returns methods by their names: models first, then results that lie in files.
 
@@ -55,13 +58,16 @@ def open_methods(
       models: names of shipped models and of classical operators, workdirs of training
         runs and weight files. The name of a path is its last part.
       predictions: folders of other methods' results, see `by_folder`.
+      size: size at which networks compute, as `Reconstructor` takes it.
 
     Raises:
-      UserError: there is no such model, or two methods have the same name.
+      UserError: there is no such model or size, or two methods have the same name.
     """
     models, predictions = list(models), list(predictions)
     opened = {
-        pathlib.Path(name).name.removesuffix(".safetensors"): open_method(name)
+        pathlib.Path(name).name.removesuffix(".safetensors"): open_method(
+            name, size=size
+        )
         for name in models
     }
     opened |= {pathlib.Path(path).name: by_folder(path) for path in predictions}
@@ -73,7 +79,7 @@ def open_methods(
     return opened
 
 
-def open_method(model: StrPath | Pretrained) -> Method:
+def open_method(model: StrPath | Pretrained, *, size: int | str = "auto") -> Method:
     """Returns the method that is a model or a classical operator.
 
     It computes in float32, so that the scores of a program do not depend on the
@@ -81,18 +87,20 @@ def open_method(model: StrPath | Pretrained) -> Method:
 
     Args:
       model: its name, folder or file as `Reconstructor` takes it, or the loaded model.
+      size: size at which a network computes, as `Reconstructor` takes it.
 
     Raises:
-      UserError: there is no such model.
+      UserError: there is no such model or size.
     """
-    return by_model(Reconstructor(model, tile=None, precision="float32"))
+    return by_model(Reconstructor(model, size=size, tile=None, precision="float32"))
 
 
 def by_model(reconstructor: Reconstructor) -> Method:
     """Returns the method that reconstructs as `reconstructor` does."""
     return Method(
         lambda image: reconstructor.stages(np.asarray(image.encoded)),
-        label=reconstructor.label,
+        # Results of another size are others, and a report must not mix them.
+        label=f"{reconstructor.label}, size {reconstructor.size}",
     )
 
 

@@ -39,6 +39,7 @@ def open_run(
     step: int | None = None,
     num_images: int | None = None,
     data_dir: str | None = None,
+    size: int | str = "auto",
 ) -> Run:
     """Returns a checkpoint of a training run with its validation images.
 
@@ -47,6 +48,7 @@ def open_run(
       step: step of the checkpoint; default the newest.
       num_images: number of images, spread over the split; default all.
       data_dir: folder of the prepared data; default as in training.
+      size: size at which the network computes, as `Reconstructor` takes it.
 
     Raises:
       UserError: there is no such checkpoint, or its data are not prepared.
@@ -63,7 +65,7 @@ def open_run(
         curves=_curves(workdir, config, data_dir),
     )
     folder = pathlib.Path(workdir) / "evaluation" / str(step)
-    return Run(open_method(trained), images, about, folder)
+    return Run(open_method(trained, size=size), images, about, folder)
 
 
 def _curves(

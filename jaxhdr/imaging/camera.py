@@ -36,7 +36,7 @@ CLIPPED_FRACTIONS = (
 
 # A pixel is clipped if a channel has one of the two largest 8-bit codes: JPEG moves a
 # clipped 255 by a code or so.
-_CLIPPED_CODE = 254 / 255
+CLIPPED_CODE = 254 / 255
 
 # Largest range from white to the brightest pixel. The sun's disc (1.6e9 cd/m^2) is 16
 # stops above a white surface in its light (100,000 lx / pi). So the limit matters only
@@ -122,7 +122,7 @@ def clipping_levels(
 
 def is_clipped(encoded: Float[Array, "*batch h w 3"]) -> Array:
     """Returns a boolean mask (*batch, h, w, 1) of pixels with a clipped channel."""
-    return encoded.max(axis=-1, keepdims=True) >= _CLIPPED_CODE
+    return encoded.max(axis=-1, keepdims=True) >= CLIPPED_CODE
 
 
 def simulate(

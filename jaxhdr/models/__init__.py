@@ -21,8 +21,9 @@ from flax import linen as nn
 
 from jaxhdr.errors import UserError
 from jaxhdr.models.fhdr import FHDR
+from jaxhdr.models.front import Front, FrontContext
 from jaxhdr.models.response import Response
-from jaxhdr.models.sparam import SParam
+from jaxhdr.models.sparam import Context, SParam
 from jaxhdr.models.sparam_lstm import SParamLSTM
 
 MODELS: dict[str, type[nn.Module]] = {
@@ -61,6 +62,39 @@ def estimates_response(model: nn.Module) -> bool:
     if isinstance(model, FHDR | SParam):
         return model.front.response == "estimated"
     return isinstance(model, Response)
+
+
+def front_of(model: nn.Module) -> Front:
+    """Returns the front end of a model; that of a model without one takes sRGB."""
+    if isinstance(model, SParamLSTM):
+        return model.sparam.front
+    return model.front if isinstance(model, FHDR | SParam) else Front()
+
+
+def front_context(context: Any) -> FrontContext:
+    """Returns what the front end knows, as a part of a model's context."""
+    if isinstance(context, Context):
+        context = context.front
+    return context if isinstance(context, FrontContext) else FrontContext()
+
+
+def with_noise(context: Any, noise: Any) -> Any:
+    """Returns a model's context with another standard deviation of the noise."""
+    if isinstance(context, Context):
+        return context._replace(front=with_noise(context.front, noise))
+    if isinstance(context, FrontContext):
+        return context._replace(noise=noise)
+    return context
+
+
+def keeps_white(model: nn.Module) -> bool:
+    """Returns whether values that the photograph clips are at least white."""
+    return isinstance(model, FHDR | SParamLSTM) and model.keep_white
+
+
+def sees_single_pixels(model: Any) -> bool:
+    """Returns whether the model sees no neighbours, but for those of its front end."""
+    return model.receptive_radius <= front_of(model).receptive_radius
 
 
 def taking_srgb(model: nn.Module) -> nn.Module:

@@ -15,11 +15,12 @@ import jaxhdr
 from jaxhdr import image_io, inference
 from jaxhdr.cli.main import main
 from jaxhdr.cli.plan import FORMATS
+from jaxhdr.inference import reconstructor
 from jaxhdr.models.fhdr_torch import to_torch
 from jaxhdr.options import shipped_names
 from jaxhdr.storage import pretrained, weight_files
+from tests.inference.test_reconstructor import BLUR
 from tests.random_models import random_params, write_random_weights
-from tests.test_inference import BLUR
 
 
 def write_photo(path: pathlib.Path, *, height: int = 30, width: int = 40) -> None:
@@ -40,7 +41,7 @@ def folder(tmp_path, monkeypatch) -> pathlib.Path:
     """A working folder with `photo.jpg` and `out/`; the model `fhdr` is a stub."""
     load = pretrained.load_pretrained
     monkeypatch.setattr(
-        inference, "load_pretrained", lambda m: BLUR if m == "fhdr" else load(m)
+        reconstructor, "load_pretrained", lambda m: BLUR if m == "fhdr" else load(m)
     )
     monkeypatch.chdir(tmp_path)
     write_photo(tmp_path / "photo.jpg")
@@ -268,7 +269,7 @@ def test_files_without_permission_are_refused(folder, capsys, name, mode):
 
 
 def test_memory_that_does_not_suffice_is_reported(folder, capsys, monkeypatch):
-    def fail(*arguments):
+    def fail(*arguments, **options):
         raise MemoryError
 
     monkeypatch.setattr(inference.Reconstructor, "__call__", fail)

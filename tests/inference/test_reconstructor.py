@@ -159,8 +159,9 @@ def test_bfloat16_is_the_default_where_the_cpu_multiplies_it(
     trained = PRETRAINED._replace(model=PRETRAINED.model.clone(dtype=dtype))
     reconstructor = Reconstructor(trained)
     chosen = "bfloat16" if multiplies else "float32"
-    assert reconstructor.precision == reconstructor._estimate.model.dtype == chosen
-    assert reconstructor._estimate.tile == TILES[chosen]
+    tiled = reconstructor._estimate.tiled
+    assert reconstructor.precision == tiled.model.dtype == chosen
+    assert tiled.tile == TILES[chosen]
     assert exact_reconstructor(trained).precision == "float32"
     with pytest.raises(UserError, match="tile is 'big'; expected a number"):
         Reconstructor(trained, tile="big")

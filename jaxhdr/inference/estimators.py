@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 from jaxhdr import models
 from jaxhdr.errors import UserError
 from jaxhdr.imaging import expansion
-from jaxhdr.tiling import Span, tile_layout
+from jaxhdr.inference.tiling import Span, tile_layout
 
 
 class Estimate(NamedTuple):
@@ -47,7 +47,11 @@ class WholeOperator:
         self.model = model
 
     def __call__(
-        self, encoded: Float[np.ndarray, "h w 3"], *, only_last: bool = False
+        self,
+        encoded: Float[np.ndarray, "h w 3"],
+        *,
+        only_last: bool = False,
+        may_overwrite: bool = False,
     ) -> Estimate:
         """Returns the one stage of an operator; it has no context."""
         return Estimate(expansion.expand(encoded, operator=self.model)[None], None)
@@ -99,30 +103,46 @@ class TiledModel:
             tile_layout(tile + 1, tile, self._halo)  # raises where it is too small
 
     def __call__(
-        self, encoded: Float[np.ndarray, "h w 3"], *, only_last: bool = False
+        self,
+        encoded: Float[np.ndarray, "h w 3"],
+        *,
+        only_last: bool = False,
+        may_overwrite: bool = False,
     ) -> Estimate:
         """Returns the stages of an image, or its last one, and the context.
 
         Args:
           encoded: the photograph.
           only_last: return the last stage only, which takes less memory.
+          may_overwrite: whether the result may take the memory of `encoded`; a network
+            that computes at full size does not need to.
 
         Raises:
           UserError: the memory does not suffice.
         """
-        context = self._context(encoded)
-        return Estimate(self._stages(encoded, context, only_last=only_last), context)
+        context = self.context(encoded)
+        return Estimate(self.stages(encoded, context, only_last=only_last), context)
 
-    def _context(self, encoded: Float[np.ndarray, "h w 3"]) -> Any:
+    def context(self, encoded: Float[np.ndarray, "h w 3"]) -> Any:
+        """Returns what the network knows of a whole image, or None.
+
+        Raises:
+          UserError: the memory does not suffice.
+        """
         if not self._has_context:
             return None
         with _memory_errors(encoded, "pass a smaller image"):
             context = _whole_context(self._params, encoded[None], model=self.model)
             return jax.block_until_ready(context)
 
-    def _stages(
+    def stages(
         self, encoded: Float[np.ndarray, "h w 3"], context: Any, *, only_last: bool
     ) -> Float[np.ndarray, "stages h w 3"]:
+        """Returns the stages of an image, or its last one, for a context.
+
+        Raises:
+          UserError: the memory does not suffice.
+        """
         rows, columns = (
             tile_layout(n, n if self.tile is None else self.tile, self._halo)
             for n in encoded.shape[:2]

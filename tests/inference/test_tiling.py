@@ -1,7 +1,7 @@
 import pytest
 
 from jaxhdr.errors import UserError
-from jaxhdr.tiling import tile_layout
+from jaxhdr.inference.tiling import tile_layout
 
 
 @pytest.mark.parametrize("halo", [0, 1, 29, 104])

@@ -1,12 +1,11 @@
-"""Reconstruction of whole photographs of any size, in bounded memory.
+"""The interface of reconstruction: one photograph in, its radiance out.
 
 The input is an `encoded` image, an array or a file. The output is `hdr`, float32
 (h, w, 3), in scale `ldr_white`. Estimates of a model of another scale are aligned to
 it.
 
-What a model needs to know of the whole image, its context, is computed first. An image
-larger than a tile is then cut into tiles that overlap by the model's receptive radius,
-so the result is that of the whole image.
+A network computes a small copy of a large photograph, or all of it in tiles
+(`jaxhdr.inference.coarse_to_fine`, `jaxhdr.inference.estimators`).
 """
 
 import os
@@ -19,8 +18,10 @@ from jaxtyping import Float
 
 from jaxhdr import image_io, kernels, models
 from jaxhdr.errors import UserError, check_choice
-from jaxhdr.estimators import TiledModel, WholeOperator
 from jaxhdr.imaging import expansion, scales
+from jaxhdr.inference import coarse_to_fine
+from jaxhdr.inference.coarse_to_fine import CoarseToFine
+from jaxhdr.inference.estimators import TiledModel, WholeOperator
 from jaxhdr.options import PRECISIONS, RESPONSES
 from jaxhdr.storage.pretrained import Pretrained, StrPath, load_pretrained
 
@@ -60,12 +61,15 @@ class Reconstructor:
       alignment: how results were brought to it; "" if the model's own scale is that.
       precision: what the model computes in, "float32" or "bfloat16".
       response: how photographs are taken to be encoded, one of `RESPONSES`.
+      size: the size at which the network computes; `full` for classical operators.
     """
 
     def __init__(
         self,
         model: StrPath | Pretrained = "fhdr",
         *,
+        size: int | str = "auto",
+        iterations: int | None = None,
         tile: int | str | None = "auto",
         precision: str = "auto",
         response: str = "estimated",
@@ -76,6 +80,13 @@ class Reconstructor:
         Args:
           model: a shipped model's name, that of a classical operator, the workdir of a
             training run, a .safetensors file, or a model that is loaded already.
+          size: the size at which the network computes, one of `options.SIZES` or the
+            long side of a copy in pixels. `auto` is a copy of 640 pixels, whose gain is
+            carried to the full size; a photograph that is not larger is computed as it
+            is. `best` is the mean of that gain and the one of a copy twice as large.
+            `full` computes every pixel, in tiles.
+          iterations: number of iterations of FHDR; None for that of the weights.
+            Fewer are faster.
           tile: largest side of a tile in pixels; `auto` for that of `TILES`; None for
             the whole image at once.
           precision: what the model computes in, one of `PRECISIONS`; its last layers
@@ -93,8 +104,14 @@ class Reconstructor:
         check_choice("response", response, RESPONSES)
         loaded = _loaded(model)
         self._estimate = _estimator(
-            loaded, tile=tile, precision=precision, response=response, progress=progress
+            _with_iterations(loaded, iterations),
+            size=size,
+            tile=tile,
+            precision=precision,
+            response=response,
+            progress=progress,
         )
+        self.size = size if isinstance(self._estimate, CoarseToFine) else "full"
         self._own_scale = loaded.scale
         self.label = loaded.label
         self.scale = scales.LDR_WHITE
@@ -102,17 +119,20 @@ class Reconstructor:
         self.precision = self._estimate.precision
         self.response = self._estimate.response
 
-    def __call__(self, image: ImageLike) -> Float[np.ndarray, "h w 3"]:
+    def __call__(
+        self, image: ImageLike, *, may_overwrite: bool = False
+    ) -> Float[np.ndarray, "h w 3"]:
         """Returns the HDR image of a photograph.
 
         Args:
           image: a file; or an array (h, w, 3) or (h, w), uint8, uint16, or float in
             [0, 1], display-encoded sRGB.
+          may_overwrite: whether the result may take the memory of a float32 array.
 
         Raises:
           UserError: the image cannot be used, or the memory does not suffice.
         """
-        return self._run(to_encoded(image), only_last=True).stages[0]
+        return self._run(image, only_last=True, may_overwrite=may_overwrite).stages[0]
 
     def stages(self, image: ImageLike) -> Float[np.ndarray, "stages h w 3"]:
         """Returns all estimates of the model; the last is the answer.
@@ -130,10 +150,20 @@ class Reconstructor:
         Raises:
           UserError: as for a call.
         """
-        return self._run(to_encoded(image), only_last=False)
+        return self._run(image, only_last=False)
 
-    def _run(self, encoded: Float[np.ndarray, "h w 3"], *, only_last: bool) -> Details:
-        stages, context = self._estimate(encoded, only_last=only_last)
+    def _run(
+        self, image: ImageLike, *, only_last: bool, may_overwrite: bool = False
+    ) -> Details:
+        encoded = to_encoded(image)
+        # Nobody else has the pixels of a file that was read here. An alignment needs
+        # them afterwards.
+        may_overwrite |= isinstance(image, str | os.PathLike)
+        stages, context = self._estimate(
+            encoded,
+            only_last=only_last,
+            may_overwrite=may_overwrite and only_last and not self.alignment,
+        )
         factors = scales.alignment_factors(stages, encoded, scale=self._own_scale)
         if self.alignment:
             stages *= factors[:, None, None, None]
@@ -144,6 +174,8 @@ def reconstruct(
     image: ImageLike,
     *,
     model: StrPath | Pretrained = "fhdr",
+    size: int | str = "auto",
+    iterations: int | None = None,
     tile: int | str | None = "auto",
     precision: str = "auto",
     response: str = "estimated",
@@ -156,6 +188,8 @@ def reconstruct(
         [0, 1], display-encoded sRGB.
       model: a shipped model's name, that of a classical operator (`expansion`), the
         workdir of a training run, or a .safetensors file.
+      size: as for `Reconstructor`.
+      iterations: as for `Reconstructor`.
       tile: as for `Reconstructor`.
       precision: as for `Reconstructor`.
       response: as for `Reconstructor`.
@@ -165,7 +199,13 @@ def reconstruct(
       UserError: the model or the image cannot be used, or the memory does not suffice.
     """
     reconstructor = Reconstructor(
-        model, tile=tile, precision=precision, response=response, progress=progress
+        model,
+        size=size,
+        iterations=iterations,
+        tile=tile,
+        precision=precision,
+        response=response,
+        progress=progress,
     )
     return reconstructor(image)
 
@@ -198,21 +238,33 @@ def to_encoded(image: ImageLike) -> Float[np.ndarray, "h w 3"]:
             f"the image holds values from {low:g} to {high:g}; expected display-"
             "encoded floats in [0, 1], without NaN"
         )
-    return array.astype(np.float32)
+    return np.asarray(array, np.float32)
 
 
 def _loaded(model: StrPath | Pretrained) -> Pretrained:
     return model if isinstance(model, Pretrained) else load_pretrained(model)
 
 
+def _with_iterations(loaded: Pretrained, iterations: int | None) -> Pretrained:
+    if iterations is None:
+        return loaded
+    model: Any = loaded.model
+    if not hasattr(model, "num_iterations"):
+        raise UserError(
+            f"iterations is {iterations}, but {loaded.label} has none; leave it out"
+        )
+    return loaded._replace(model=model.clone(num_iterations=iterations))
+
+
 def _estimator(
     loaded: Pretrained,
     *,
+    size: int | str,
     tile: int | str | None,
     precision: str,
     response: str,
     progress: bool,
-) -> TiledModel | WholeOperator:
+) -> TiledModel | WholeOperator | CoarseToFine:
     """Returns a loaded model with the choices that a user has made for it."""
     if isinstance(loaded.model, expansion.Operator):
         return WholeOperator(loaded.model)
@@ -222,13 +274,14 @@ def _estimator(
         model = models.with_dtype(model, chosen)
     if response == "srgb":
         model = models.taking_srgb(model)
-    return TiledModel(
+    tiled = TiledModel(
         model,
         loaded.params,
         precision=chosen,
         tile=_side(tile, chosen),
         progress=progress,
     )
+    return coarse_to_fine.chosen(size, tiled)
 
 
 def _side(tile: int | str | None, precision: str) -> int | None:
