@@ -34,7 +34,7 @@ def measure(case: dict[str, int]) -> dict[str, float]:
     model = create_model("fhdr", num_iterations=case["iterations"])
     params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))["params"]
     reconstructor = jaxhdr.Reconstructor(
-        Pretrained(model, params, "random"), tile=case["tile"] or None
+        Pretrained(model, params, "random"), size="full", tile=case["tile"] or None
     )
     image = np.random.default_rng(0).random((case["size"], case["size"], 3), np.float32)
     seconds = []
