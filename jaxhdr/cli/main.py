@@ -196,12 +196,13 @@ def _write(job: Job, hdr, options: argparse.Namespace, reconstructor) -> None:
     metadata = {
         "scale": reconstructor.scale,
         "model": reconstructor.label,
-        "size": str(reconstructor.size),
         "precision": reconstructor.precision,
         "response": reconstructor.response,
         "software": f"jaxhdr {__version__}",
         "source": text_of(job.source),
     }
+    if reconstructor.size is not None:
+        metadata["size"] = str(reconstructor.size)
     if reconstructor.alignment:
         metadata["alignment"] = reconstructor.alignment
     image_io.write_hdr(job.output, hdr, half=not options.float, metadata=metadata)

@@ -97,10 +97,13 @@ def open_method(model: StrPath | Pretrained, *, size: int | str = "auto") -> Met
 
 def by_model(reconstructor: Reconstructor) -> Method:
     """Returns the method that reconstructs as `reconstructor` does."""
+    label = reconstructor.label
+    if reconstructor.size is not None:
+        # Results of another size are others, and a report must not mix them.
+        label = f"{label}, size {reconstructor.size}"
     return Method(
         lambda image: reconstructor.stages(np.asarray(image.encoded)),
-        # Results of another size are others, and a report must not mix them.
-        label=f"{reconstructor.label}, size {reconstructor.size}",
+        label=label,
     )
 
 

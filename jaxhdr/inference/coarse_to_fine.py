@@ -180,13 +180,13 @@ def chosen(size: int | str, tiled: TiledModel) -> TiledModel | CoarseToFine:
 def _gains(hdr: Image, radiance: Image, share: Image) -> gain.Gains:
     stops = gain.gain(hdr, radiance)
     clipped, unclipped = gain.apart(stops, share)
-    has_clipped_all = (share > 0.999).all(axis=-1)  # means of ones are rounded
+    has_clipped_all = np.all(share > 0.999, axis=-1)  # means of ones are rounded
     return gain.Gains(gain.coarser_with_distance(clipped, has_clipped_all), unclipped)
 
 
 def _without_waves(stages: Stages, encoded: Image) -> Stages:
     """Returns stages whose detail gets coarser where all channels are clipped."""
-    has_clipped_all = (encoded >= camera.CLIPPED_CODE).all(axis=-1)
+    has_clipped_all = np.all(encoded >= camera.CLIPPED_CODE, axis=-1)
     if not has_clipped_all.any():
         return stages
     result: Any = np.empty_like(stages)

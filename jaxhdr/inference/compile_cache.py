@@ -23,7 +23,8 @@ def keep_compiled_programs() -> None:
     It changes a setting of the whole process, so only programs call it, not the
     library. A folder that cannot be written to turns the cache off.
     """
-    if os.environ.get(VARIABLE) == "0" or jax.config.jax_compilation_cache_dir:
+    chosen = jax.config.values["jax_compilation_cache_dir"]
+    if chosen or os.environ.get(VARIABLE) == "0":
         return
     folder = platformdirs.user_cache_path("jaxhdr") / "compiled"
     try:

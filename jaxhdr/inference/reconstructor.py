@@ -61,7 +61,8 @@ class Reconstructor:
       alignment: how results were brought to it; "" if the model's own scale is that.
       precision: what the model computes in, "float32" or "bfloat16".
       response: how photographs are taken to be encoded, one of `RESPONSES`.
-      size: the size at which the network computes; `full` for classical operators.
+      size: the size at which the network computes, as it was chosen; None for a
+        classical operator.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Reconstructor:
             response=response,
             progress=progress,
         )
-        self.size = size if isinstance(self._estimate, CoarseToFine) else "full"
+        self.size = None if isinstance(self._estimate, WholeOperator) else size
         self._own_scale = loaded.scale
         self.label = loaded.label
         self.scale = scales.LDR_WHITE

@@ -49,7 +49,7 @@ def test_a_report_says_which_run_it_is_of(tmp_path, synthetic_small):
     save_run(tmp_path, synthetic_small, scale="mean_half")
     run = open_run(tmp_path, num_images=1)
     assert run.folder == tmp_path / "evaluation" / "7"
-    assert run.method.label == f"{tmp_path.name} step 7"
+    assert run.method.label == f"{tmp_path.name} step 7, size auto"
     assert (run.about.title, run.about.curves) == ("fhdr, step 7", None)
     report = write_evaluation(
         run.images, {"": run.method}, run.folder, scoring=SCORING, about=run.about
