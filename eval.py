@@ -100,7 +100,7 @@ def _run() -> str:
             step=FLAGS.step,
             num_images=FLAGS.num_images,
             data_dir=FLAGS.data_dir,
-            size=_size(),
+            size=options.size_of(FLAGS.size),
         )
         images, about, own = run.images, run.about, {"": run.method}
         folder = folder or run.folder
@@ -110,15 +110,13 @@ def _run() -> str:
         count = image_sets.write_photographs(images, FLAGS.photographs)
         return f"{count} photographs in {FLAGS.photographs}\n"
     methods = open_methods(
-        models=FLAGS.model, predictions=FLAGS.predictions, size=_size()
+        models=FLAGS.model,
+        predictions=FLAGS.predictions,
+        size=options.size_of(FLAGS.size),
     )
     methods |= own
     report = write_evaluation(images, methods, folder, scoring=scoring, about=about)
     return reports.markdown(report)
-
-
-def _size() -> int | str:
-    return int(FLAGS.size) if FLAGS.size.isdecimal() else FLAGS.size
 
 
 def _images() -> image_sets.ImageSet:

@@ -56,6 +56,14 @@ def shipped_names() -> list[str]:
     return sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
 
 
+def size_of(text: str) -> int | str:
+    """Returns the size that a word of a command line means, a number as `int`.
+
+    `Reconstructor` checks it.
+    """
+    return int(text) if text.isdecimal() else text
+
+
 def as_absl_flags(arguments: Sequence[str]) -> list[str]:
     """Returns command-line arguments in the spelling of absl.
 

@@ -4,6 +4,7 @@ Libraries are imported only when they are used, so that `--help` is fast.
 """
 
 import argparse
+import functools
 import math
 import pathlib
 import sys
@@ -44,7 +45,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--size",
-        type=_size,
+        type=options.size_of,
         default=options.SIZES[0],
         metavar="SIZE",
         help="size at which the network computes: auto (default), a copy of 640 "
@@ -54,13 +55,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--iterations",
-        type=_iterations,
+        type=functools.partial(_number_of, "iterations"),
         metavar="N",
         help="number of iterations of FHDR; fewer are faster (default: 4)",
     )
     parser.add_argument(
         "--tile",
-        type=_tile,
+        type=functools.partial(_number_of, "pixels"),
         metavar="PIXELS",
         help="largest side of a tile, which bounds memory; 0 computes the whole image "
         "at once",
@@ -127,23 +128,7 @@ def _with_dashes(argument: str) -> str:
     return name.replace("_", "-") + equals + value if name[:2] == "--" else argument
 
 
-def _size(text: str) -> int | str:
-    if text in options.SIZES:
-        return text
+def _number_of(what: str, text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is none of {', '.join(options.SIZES)}, and no number of pixels"
-        )
-    return int(text)
-
-
-def _tile(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of pixels")
-    return int(text)
-
-
-def _iterations(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of iterations")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what}")
     return int(text)

@@ -8,14 +8,14 @@ noise and the floor at white, is computed at full size.
 """
 
 import dataclasses
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from jaxhdr import models
 from jaxhdr.errors import UserError
-from jaxhdr.imaging import camera, gain
+from jaxhdr.imaging import camera, gain, scales
 from jaxhdr.imaging.resampling import resized
 from jaxhdr.inference import full_size
 from jaxhdr.inference.estimators import Estimate, TiledModel
@@ -41,6 +41,15 @@ Image = Float[np.ndarray, "h w 3"]
 Stages = Float[np.ndarray, "stages h w 3"]
 
 
+class _OfCopy(NamedTuple):
+    """What the network found in one copy."""
+
+    gains: list[gain.Gains]
+    """The gain of each stage, in scale `ldr_white`."""
+    units: Float[np.ndarray, "stages 1 1 1"]
+    """Factors that brought the stages to that scale."""
+
+
 @dataclasses.dataclass
 class CoarseToFine:
     """A network under the contract of `jaxhdr.models`, on a small copy of an image.
@@ -52,11 +61,14 @@ class CoarseToFine:
       long_side: long side of the copy in pixels.
       also_double: whether the network computes a second copy of twice that size, and
         the mean of both gains is applied.
+      scale: unit of the network's results, one of `scales.SCALES`. The gain is that of
+        results aligned to the photograph, so that `gain.DARK` is dark in every scale.
     """
 
     tiled: TiledModel
     long_side: int = LONG_SIDE
     also_double: bool = False
+    scale: str = scales.LDR_WHITE
 
     @property
     def precision(self) -> str:
@@ -87,7 +99,8 @@ class CoarseToFine:
         size = copy_size(encoded.shape[0], encoded.shape[1], self.long_side)
         if size == encoded.shape[:2] and not self.also_double:
             stages, context = self.tiled(encoded, only_last=only_last)
-            return Estimate(_without_waves(stages, encoded), context)
+            units = self._units(stages, encoded)
+            return Estimate(_without_waves(stages * units, encoded) / units, context)
         sizes = [size]
         if self.also_double:
             sizes.append((2 * size[0], 2 * size[1]))
@@ -100,27 +113,26 @@ class CoarseToFine:
         only_last: bool,
         may_overwrite: bool,
     ) -> Estimate:
+        copies = [np.clip(resized(encoded, size), 0, 1) for size in sizes]
+        contexts = [self.tiled.context(copy) for copy in copies]
+        known = models.front_context(contexts[0])
+        known = known._replace(noise=full_size.measured_noise(encoded, known))
+        if known.noise is not None:
+            # The mean over an area has less noise than its pixels.
+            shares = [min(1.0, len(copy) / len(encoded)) for copy in copies]
+            contexts = [
+                models.with_noise(context, known.noise * share)
+                for context, share in zip(contexts, shares, strict=True)
+            ]
         is_clipped = (encoded >= camera.CLIPPED_CODE).astype(np.float32)
-        by_copy, context, known = [], None, models.FrontContext()
-        for size in sizes:
-            copy = np.clip(resized(encoded, size), 0, 1)
-            context = self.tiled.context(copy)
-            known = models.front_context(context)
-            measured = full_size.measured_noise(encoded, known)
-            if measured is not None:
-                # The mean over an area has less noise than its pixels.
-                smaller = min(1.0, (size[0] / encoded.shape[0]))
-                context = models.with_noise(context, measured * smaller)
-            stages = self.tiled.stages(copy, context, only_last=only_last)
-            radiance = full_size.radiance_of(
-                copy, models.front_of(self.tiled.model), models.front_context(context)
-            )
-            share = np.clip(resized(is_clipped, size), 0, 1)
-            by_copy.append([_gains(stage, radiance, share) for stage in stages])
-            known = known._replace(noise=measured)
+        by_copy = [
+            self._gains_of(copy, resized(is_clipped, size), context, only_last)
+            for copy, size, context in zip(copies, sizes, contexts, strict=True)
+        ]
         del is_clipped
-        gains = list(zip(*by_copy, strict=True))
-        if may_overwrite and len(gains) == 1:
+        units = by_copy[0].units
+        gains = list(zip(*(found.gains for found in by_copy), strict=True))
+        if may_overwrite and only_last:
             out = encoded[None]
         else:
             out = np.empty((len(gains), *encoded.shape), np.float32)
@@ -132,7 +144,26 @@ class CoarseToFine:
             keep_white=models.keeps_white(self.tiled.model),
             out=out,
         )
-        return Estimate(out, context)
+        if self.scale != scales.LDR_WHITE:
+            out /= units
+        return Estimate(out, contexts[0])
+
+    def _gains_of(
+        self, copy: Image, clipped_share: Image, context: Any, only_last: bool
+    ) -> _OfCopy:
+        """Returns the gain of each stage that the network finds in one copy."""
+        stages = self.tiled.stages(copy, context, only_last=only_last)
+        units = self._units(stages, copy)
+        front = models.front_of(self.tiled.model)
+        radiance = full_size.radiance_of(copy, front, models.front_context(context))
+        gains = [_gains(stage, radiance, clipped_share) for stage in stages * units]
+        return _OfCopy(gains, units)
+
+    def _units(
+        self, stages: Stages, encoded: Image
+    ) -> Float[np.ndarray, "stages 1 1 1"]:
+        factors = scales.alignment_factors(stages, encoded, scale=self.scale)
+        return factors[:, None, None, None]
 
 
 def copy_size(height: int, width: int, long_side: int) -> tuple[int, int]:
@@ -159,8 +190,15 @@ def copy_size(height: int, width: int, long_side: int) -> tuple[int, int]:
     return sides if height <= width else (sides[1], sides[0])
 
 
-def chosen(size: int | str, tiled: TiledModel) -> TiledModel | CoarseToFine:
+def chosen(
+    size: int | str, tiled: TiledModel, *, scale: str
+) -> TiledModel | CoarseToFine:
     """Returns the estimator for a choice of `Reconstructor(size=...)`.
+
+    Args:
+      size: the choice.
+      tiled: the network.
+      scale: unit of its results.
 
     Raises:
       UserError: there is no such choice.
@@ -168,13 +206,13 @@ def chosen(size: int | str, tiled: TiledModel) -> TiledModel | CoarseToFine:
     if size == "full":
         return tiled
     if size in SIZES:
-        return CoarseToFine(tiled, also_double=size == "best")
+        return CoarseToFine(tiled, also_double=size == "best", scale=scale)
     if type(size) is not int or not _SMALLEST_SIDE <= size <= _LARGEST_SIDE:
         raise UserError(
             f"size is {size!r}; expected {', '.join(SIZES)}, or a number of pixels "
             f"from {_SMALLEST_SIDE} to {_LARGEST_SIDE}"
         )
-    return CoarseToFine(tiled, long_side=size)
+    return CoarseToFine(tiled, long_side=size, scale=scale)
 
 
 def _gains(hdr: Image, radiance: Image, share: Image) -> gain.Gains:

@@ -144,11 +144,11 @@ def _apply_to_block(
     for stage, copies in zip(out, gains, strict=True):
         stops = np.zeros_like(radiance)
         for clipped, unclipped in copies:
-            stops += enlarged_part(unclipped, whole, rows, columns)
+            of_copy = enlarged_part(unclipped, whole, rows, columns)
             if is_clipped.any():
                 inside = enlarged_part(clipped, whole, rows, columns)
-                outside = enlarged_part(unclipped, whole, rows, columns)
-                stops += np.where(is_clipped, inside - outside, 0)
+                of_copy = np.where(is_clipped, inside, of_copy)
+            stops += of_copy
         hdr = (radiance + gain.DARK) * np.exp2(stops / len(copies)) - gain.DARK
         floor = np.where(values >= 1, np.float32(keep_white), np.float32(0))
         stage[rows, columns] = np.maximum(hdr, floor)

@@ -282,7 +282,7 @@ def _estimator(
         tile=_side(tile, chosen),
         progress=progress,
     )
-    return coarse_to_fine.chosen(size, tiled)
+    return coarse_to_fine.chosen(size, tiled, scale=loaded.scale)
 
 
 def _side(tile: int | str | None, precision: str) -> int | None:

@@ -68,6 +68,22 @@ def test_every_pixel_of_every_stage_gets_the_gain(size):
     np.testing.assert_allclose(stages[1], linear(encoded) * 2, rtol=0.05, atol=2e-3)
 
 
+class Dim(Doubled):
+    """The same, in a unit that is ten thousand times as large."""
+
+    def __call__(self, encoded, context=None):
+        return super().__call__(encoded) * 1e-4
+
+
+@pytest.mark.parametrize("size", [32, 300])
+def test_a_network_of_another_scale_gives_the_same_radiance(size):
+    encoded = photograph(60, 200)
+    dim = Pretrained(Dim(), {}, "dim", "max_one")
+    bright = Pretrained(Doubled(), {}, "bright", "max_one")
+    stages = [Reconstructor(x, size=size).stages(encoded) for x in (dim, bright)]
+    np.testing.assert_allclose(*stages, rtol=1e-3, atol=1e-6)
+
+
 def test_a_photograph_that_is_not_large_is_computed_as_it_is():
     encoded = photograph(40, 50, largest=0.9)
     by_copy = Reconstructor(FHDR, size=50, precision="float32")(encoded)
