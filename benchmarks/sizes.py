@@ -20,6 +20,7 @@ from jaxhdr import image_io, metrics
 from jaxhdr.imaging import camera
 from jaxhdr.imaging.gain import DARK
 from jaxhdr.imaging.resampling import resized
+from jaxhdr.options import size_of
 
 HEIGHT, WIDTH = 384, 640
 SCORES = ("pu21_psnr", "log2_rmse_clipped", "log2_rmse_unclipped")
@@ -79,13 +80,17 @@ def main() -> None:
         "| unclipped |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|")
-    for size in options.sizes:
+    for word in options.sizes:
+        size = size_of(word)
         model = jaxhdr.Reconstructor(options.model, size=size)
         reference = [model(pair.encoded) for pair in pairs]
         for factor in options.factors:
             rows = []
             for pair, expected in zip(pairs, reference, strict=True):
-                hdr = resized(model(enlarged(pair.encoded, factor)), (HEIGHT, WIDTH))
+                hdr = expected
+                if factor > 1:
+                    large = model(enlarged(pair.encoded, factor))
+                    hdr = resized(large, (HEIGHT, WIDTH))
                 rows.append(
                     [*scores(pair, hdr), *difference(hdr, expected, pair.encoded)]
                 )
