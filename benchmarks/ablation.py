@@ -77,8 +77,8 @@ def train(workdir: pathlib.Path, changes: dict, options: argparse.Namespace) -> 
 
 def score(workdir: pathlib.Path, num_images: int) -> None:
     """Writes the scores of one row."""
-    command = [sys.executable, "eval.py", f"--workdir={workdir}", "--nopictures"]
-    command += [f"--num_images={num_images}", "--alignment=median"]
+    command = [sys.executable, "eval.py", f"--workdir={workdir}", "--no-pictures"]
+    command += [f"--num-images={num_images}", "--alignment=median", "--size=full"]
     command += [f"--metrics={','.join(METRICS)}", f"--output={workdir}/scores"]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 

@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--metrics", nargs="+", default=list(METRICS))
     options = parser.parse_args()
     models = {
-        name: Reconstructor(name, tile=None, response=options.response)
+        name: Reconstructor(name, size="full", tile=None, response=options.response)
         for name in options.models
     }
     methods = {name: by_model(model) for name, model in models.items()}

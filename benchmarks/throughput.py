@@ -78,7 +78,7 @@ def ready(variant: Variant) -> Callable[[], object]:
     if variant.case in TILED:
         name, height, width = TILED[variant.case]
         image = np.random.default_rng(0).random((height, width, 3), np.float32)
-        reconstructor = Reconstructor(name, precision=variant.dtype)
+        reconstructor = Reconstructor(name, size="full", precision=variant.dtype)
         reconstructor(image)  # compiles the model
         return lambda: reconstructor(image)
     fields, images, gradients = arguments(variant.case)

@@ -46,9 +46,10 @@ class Details(NamedTuple):
 class Reconstructor:
     """Reconstructs many images with one model.
 
-    It compiles once per shape of tile. An image smaller than a tile is a shape of its
-    own, because padding it would change its borders. The context of a model that has
-    one is compiled for each shape of image. Nothing is kept from one image to the next.
+    It compiles once per shape of a copy or of a tile. An image that is smaller is a
+    shape of its own, because padding it would change its borders. The context of a
+    model that has one is compiled for each of these shapes. Nothing is kept from one
+    image to the next.
 
     Models and classical operators are called alike. An operator always takes the whole
     image at once, takes it for sRGB-encoded, and computes in float32. A model without

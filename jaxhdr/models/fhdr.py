@@ -38,7 +38,7 @@ HEADS = ("tanh", "mu_law", "residual")
 class FHDR(nn.Module):
     """The feedback network; 571,267 parameters for every number of iterations.
 
-    Those of the front end come on top.
+    The front end has parameters of its own, which are not counted here.
 
     Attributes:
       front: the front end, which turns the photograph into radiance. The network sees
