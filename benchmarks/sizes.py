@@ -1,21 +1,29 @@
-"""Scores a model on photographs of one scene at several sizes, as a Markdown table.
+"""Scores one photograph given at several sizes, as a table.
 
 Run     python benchmarks/sizes.py FOLDER
-FOLDER holds panoramas of 1024 x 512 pixels (.exr or .hdr) that the model was not
+The folder has panoramas of 1024 x 512 pixels as .exr or .hdr that the model was not
 trained on. From each, one crop of 640 x 384 pixels is photographed by the virtual
-camera; the photograph is given as it is and enlarged 2 and 4 times (cubic, 8 bits), and
-the result is averaged back. So all rows of the table have the same truth. The last two
-columns are the mean difference in stops from the result at 640 pixels.
+camera; the photograph is given as it is and enlarged (cubic, 8 bits). With `--rendered
+N`, N procedural scenes of 2560 x 2560 pixels take its place; they are averaged to each
+size before they are photographed, so the larger photographs have more detail. Results
+above 640 pixels are averaged back to 640, so all their rows have the same truth; the
+truth of a smaller photograph is averaged to its size. The last columns are the mean
+difference in stops from the result at 640 pixels, and both scores of detail where all
+channels clip.
 """
 
 import argparse
 import pathlib
 import zlib
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 import jaxhdr
+from data_builders.shared.splits import hash_integer
+from data_builders.synthetic_hdr import layouts, rendering
 from jaxhdr import image_io, metrics
 from jaxhdr.imaging import camera
 from jaxhdr.imaging.gain import DARK
@@ -23,27 +31,63 @@ from jaxhdr.imaging.resampling import resized
 from jaxhdr.options import size_of
 
 HEIGHT, WIDTH = 384, 640
-SCORES = ("pu21_psnr", "log2_rmse_clipped", "log2_rmse_unclipped")
+RENDERED = 2560
+SCORES = (
+    *("pu21_psnr", "log2_rmse_clipped", "log2_rmse_unclipped"),
+    *("clipped_detail_invented", "clipped_detail_correlation"),
+)
 # The camera of the shipped weights.
 CAMERA = camera.Camera(
     clipped_fraction=(0.0, 0.2), jpeg_quality=(70.0, 100.0), color_cast=0.25
 )
+COLUMNS = (
+    *("--size", "long side", "PU21-PSNR (dB)", "clipped (stops)", "unclipped (stops)"),
+    *("invented detail (stops)", "its correlation", "differs, clipped", "unclipped"),
+)
 
 
-def photograph(path: pathlib.Path) -> camera.Pair:
-    """Returns the photograph of a panorama's middle, and its radiance."""
-    hdr = image_io.read_hdr(path)[64 : 64 + HEIGHT, :WIDTH]
-    key = jax.random.fold_in(jax.random.key(7), zlib.crc32(path.name.encode()))
+class Shown(NamedTuple):
+    """A photograph at one size, and what its result is compared with."""
+
+    encoded: np.ndarray
+    pair: camera.Pair
+
+
+def photographed(hdr: np.ndarray, name: str) -> camera.Pair:
+    """Returns the photograph of radiance by a camera that the name draws."""
+    key = jax.random.fold_in(jax.random.key(7), zlib.crc32(name.encode()))
     levels = camera.clipping_levels(hdr)
     simulate = jax.jit(camera.simulate, static_argnames="camera")
     pair = simulate(key, hdr[None], levels[None], camera=CAMERA)
     return camera.Pair(*(np.asarray(image[0]) for image in pair))
 
 
-def enlarged(encoded: np.ndarray, factor: int) -> np.ndarray:
-    """Returns the photograph at a larger size, with 8 bits again."""
-    large = resized(encoded, (HEIGHT * factor, WIDTH * factor))
-    return (np.round(np.clip(large, 0, 1) * 255) / 255).astype(np.float32)
+def of_panorama(path: pathlib.Path, sides: Iterable[int]) -> dict[int, Shown]:
+    """Returns the photograph of a panorama's middle, resized."""
+    hdr = image_io.read_hdr(path)[64 : 64 + HEIGHT, :WIDTH]
+    pair = photographed(hdr, path.name)
+    found = {}
+    for side in sides:
+        size = (round(HEIGHT * side / WIDTH), side)
+        image = np.clip(resized(pair.encoded, size), 0, 1)
+        encoded = (np.round(image * 255) / 255).astype(np.float32)
+        small = size if side < WIDTH else (HEIGHT, WIDTH)
+        truth = resized(pair.hdr, small)
+        seen = encoded if side < WIDTH else pair.encoded
+        found[side] = Shown(encoded, camera.Pair(seen, truth))
+    return found
+
+
+def of_scene(number: int, sides: Iterable[int]) -> dict[int, Shown]:
+    """Returns photographs of one procedural scene."""
+    kind = layouts.KINDS[number % len(layouts.KINDS)]
+    rng = np.random.default_rng(hash_integer(f"sizes:{kind}:{number}"))
+    hdr = rendering.render(layouts.draw_scene(rng, kind), size=RENDERED)
+    pairs = {
+        side: photographed(resized(hdr, (side, side)), f"{kind}{number}")
+        for side in {WIDTH, *sides}
+    }
+    return {side: Shown(pairs[side].encoded, pairs[min(side, WIDTH)]) for side in sides}
 
 
 def scores(pair: camera.Pair, hdr: np.ndarray) -> list[float]:
@@ -65,40 +109,50 @@ def difference(hdr, other, encoded) -> list[float]:
     ]
 
 
+def rows_of(model, shown: dict[int, Shown]) -> dict[int, list[float]]:
+    """Returns the numbers of one photograph at each size."""
+    found, expected = {}, None
+    for side in sorted(shown, key=lambda side: side != WIDTH):  # 640 first
+        encoded, pair = shown[side]
+        hdr = resized(model(encoded), pair.hdr.shape[:2])
+        if side == WIDTH:
+            expected = hdr
+        row = [np.nan, np.nan]
+        if side > WIDTH and expected is not None:
+            row = difference(hdr, expected, pair.encoded)
+        found[side] = [*scores(pair, np.maximum(hdr, 0)), *row]
+    return found
+
+
 def main() -> None:
-    """Prints one row for each size of the photograph and each choice of --size."""
+    """Prints one row for each choice of --size and each size of the photograph."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("folder", type=pathlib.Path, nargs="?")
+    parser.add_argument("--rendered", type=int, default=0, help="number of scenes")
     parser.add_argument("--model", default="fhdr")
     parser.add_argument("--sizes", nargs="+", default=["auto"])
-    parser.add_argument("--factors", nargs="+", type=int, default=[1, 2, 4])
+    parser.add_argument("--sides", nargs="+", type=int, default=[640, 1280, 2560])
     options = parser.parse_args()
-    paths = sorted(p for p in options.folder.iterdir() if p.suffix in (".exr", ".hdr"))
-    pairs = [photograph(path) for path in paths]
-    print(
-        "| size | photograph | PU21-PSNR | clipped | unclipped | differs: clipped "
-        "| unclipped |"
-    )
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    if options.rendered:
+        scenes = range(options.rendered)
+        all_shown = [of_scene(number, options.sides) for number in scenes]
+    else:
+        files = sorted(options.folder.iterdir())
+        paths = [path for path in files if path.suffix in (".exr", ".hdr")]
+        all_shown = [of_panorama(path, options.sides) for path in paths]
+    print(f"| {' | '.join(COLUMNS)} |")
+    print("|---|" + "---:|" * (len(COLUMNS) - 1))
     for word in options.sizes:
-        size = size_of(word)
-        model = jaxhdr.Reconstructor(options.model, size=size)
-        reference = [model(pair.encoded) for pair in pairs]
-        for factor in options.factors:
-            rows = []
-            for pair, expected in zip(pairs, reference, strict=True):
-                hdr = expected
-                if factor > 1:
-                    large = model(enlarged(pair.encoded, factor))
-                    hdr = resized(large, (HEIGHT, WIDTH))
-                rows.append(
-                    [*scores(pair, hdr), *difference(hdr, expected, pair.encoded)]
-                )
-            means = " | ".join(f"{x:.3f}" for x in np.nanmean(rows, axis=0))
-            print(
-                f"| {size} | {WIDTH * factor} x {HEIGHT * factor} | {means} |",
-                flush=True,
-            )
+        model = jaxhdr.Reconstructor(options.model, size=size_of(word))
+        found = [rows_of(model, shown) for shown in all_shown]
+        for side in options.sides:
+            numbers = np.array([rows[side] for rows in found])
+            has_number = np.isfinite(numbers).any(axis=0)
+            means = [
+                f"{np.nanmean(column):.3f}" if has else ""
+                for column, has in zip(numbers.T, has_number, strict=True)
+            ]
+            print(f"| `{word}` | {side} | {' | '.join(means)} |", flush=True)
 
 
 if __name__ == "__main__":

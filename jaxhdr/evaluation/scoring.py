@@ -77,7 +77,7 @@ class _Scores(NamedTuple):
 def score(
     tests: Float[Array, "methods h w 3"],
     references: Float[Array, "methods h w 3"],
-    clipped: Bool[Array, "h w 1"],
+    clipped: Bool[Array, "h w 3"],
     *,
     metrics: tuple[Metric, ...],
     display: Display,
@@ -88,7 +88,7 @@ def score(
     Args:
       tests: the estimates.
       references: the truth, as each estimate is compared with it.
-      clipped: the mask of clipped pixels.
+      clipped: the mask of clipped values.
       metrics: the columns.
       display: the display that shows the images to metrics of absolute light.
       with_maps: whether maps are drawn.
@@ -143,7 +143,7 @@ def evaluate(
             score(
                 _stacked([pair.test for pair in prepared.values()]),
                 _stacked([pair.reference for pair in prepared.values()]),
-                clipped,
+                camera.clipped_values(encoded),
                 metrics=metrics,
                 display=protocol.shown_by,
                 with_maps=with_maps,

@@ -125,6 +125,11 @@ def is_clipped(encoded: Float[Array, "*batch h w 3"]) -> Array:
     return encoded.max(axis=-1, keepdims=True) >= CLIPPED_CODE
 
 
+def clipped_values(encoded: Float[Array, "*batch h w 3"]) -> Array:
+    """Returns a boolean mask (*batch, h, w, 3) of clipped values."""
+    return encoded >= CLIPPED_CODE
+
+
 def simulate(
     key: Key[Array, ""],
     hdr: Float[Array, "b h w 3"],

@@ -8,6 +8,10 @@ undefined score (no pixel counts, or the image is smaller than the metric's wind
 NaN: leave NaN out of means, and report how many values a mean has.
 """
 
+from jaxhdr.metrics.clipped_detail import (
+    clipped_detail_correlation,
+    clipped_detail_invented,
+)
 from jaxhdr.metrics.color_video_vdp import color_video_vdp
 from jaxhdr.metrics.comparison import compare
 from jaxhdr.metrics.display import Display
@@ -44,6 +48,8 @@ __all__ = [
     "Display",
     "Metric",
     "Protocol",
+    "clipped_detail_correlation",
+    "clipped_detail_invented",
     "color_video_vdp",
     "compare",
     "delta_e_itp",

@@ -51,14 +51,17 @@ def compare(
         for name, image in arrays.items()
         if image is not None
     }
-    clipped = camera.is_clipped(checked["encoded"]) if "encoded" in checked else None
+    clipped = values = None
+    if "encoded" in checked:
+        clipped = camera.is_clipped(checked["encoded"])
+        values = camera.clipped_values(checked["encoded"])
     prepared = protocol.prepare(
         np.asarray(checked["test"]),
         np.asarray(checked["reference"]),
         clipped=None if clipped is None else np.asarray(clipped),
     )
     pair = (jnp.asarray(x, jnp.float32) for x in (prepared.test, prepared.reference))
-    scores = _score_all(*pair, clipped, metrics=metrics, display=protocol.shown_by)
+    scores = _score_all(*pair, values, metrics=metrics, display=protocol.shown_by)
     return {metric.name: float(scores[metric.name]) for metric in metrics}
 
 

@@ -12,8 +12,14 @@ from jaxhdr.metrics.display import Display
 
 __all__ = ["ABSOLUTE", "LDR_WHITE", "RELATIVE", "Metric"]
 
+Pixels = Literal["all", "clipped", "clipped_in_all_channels", "unclipped"]
 RELATIVE, LDR_WHITE, ABSOLUTE = "relative", "ldr_white", "cd/m^2"
 _DISPLAY = Display()
+_COUNTED: dict[str, Callable[[Array], Array]] = {
+    "clipped": lambda clipped: jnp.any(clipped, axis=-1, keepdims=True),
+    "clipped_in_all_channels": lambda clipped: jnp.all(clipped, -1, keepdims=True),
+    "unclipped": lambda clipped: ~jnp.any(clipped, axis=-1, keepdims=True),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Metric:
     input_unit: str
     reference: str
     fn: Callable[..., Float[Array, "*batch"]]
-    pixels: Literal["all", "clipped", "unclipped"] = "all"
+    pixels: Pixels = "all"
     is_angular: bool = False
     map_fn: Callable[..., Float[Array, "*batch h w"]] | None = None
 
@@ -48,7 +54,7 @@ class Metric:
         test: Float[Array, "*batch h w 3"],
         reference: Float[Array, "*batch h w 3"],
         *,
-        clipped: Bool[Array, "*batch h w 1"] | None = None,
+        clipped: Bool[Array, "*batch h w _"] | None = None,
         display: Display = _DISPLAY,
     ) -> Float[Array, "*batch"]:
         """Returns one score per image, over the pixels that this metric counts.
@@ -56,8 +62,9 @@ class Metric:
         Args:
           test: the estimate, linear BT.709 radiance.
           reference: the truth, in the same scale.
-          clipped: the mask of clipped pixels, which `camera.is_clipped` computes from
-            the LDR image; only metrics of clipped or of unclipped pixels need it.
+          clipped: the mask of clipped values, which `camera.clipped_values` computes
+            from the LDR image, or of clipped pixels, with one channel; metrics of all
+            pixels do not need it.
           display: the display on which metrics of absolute light see both images.
 
         Raises:
@@ -70,8 +77,7 @@ class Metric:
             raise UserError(
                 f"{self.name} needs the mask of clipped pixels: pass it as `clipped`"
             )
-        mask = clipped if self.pixels == "clipped" else jnp.logical_not(clipped)
-        return self.fn(*shown, mask=mask)
+        return self.fn(*shown, mask=_COUNTED[self.pixels](clipped))
 
     def draw(
         self,

@@ -5,6 +5,10 @@ from collections.abc import Callable, Iterable
 from jaxtyping import Array, Float
 
 from jaxhdr.errors import UserError
+from jaxhdr.metrics.clipped_detail import (
+    clipped_detail_correlation,
+    clipped_detail_invented,
+)
 from jaxhdr.metrics.color_video_vdp import check_installed, color_video_vdp
 from jaxhdr.metrics.hdr_vdp.v2 import hdr_vdp2
 from jaxhdr.metrics.hdr_vdp.v3 import hdr_vdp3
@@ -20,6 +24,10 @@ _MU_LAW = f"mu = 5000, Kalantari and Ramamoorthi (2017); {_MAX_ONE}"
 _SSIM = "Wang et al. (2004), 11-pixel Gaussian window, mean over R, G, B"
 _MULTI_SCALE = "MS-SSIM, Wang et al. (2003), five scales, mean over R, G, B"
 _STOPS = "log2 of radiance + 2^-12 of the LDR's white"
+_DETAIL = (
+    "detail of log2 luminance below a Gaussian of 4 pixels, where all channels are at "
+    "8-bit code 254 or 255 in the LDR and 4 pixels around, too"
+)
 _PU21 = "PU21 banding_glare, Mantiuk and Azimi (2021)"
 _VDP2 = "HDR-VDP-2.2.1, Mantiuk et al. (2011), Narwaria et al. (2015), rgb-bt.709"
 _VDP3 = "HDR-VDP-3.0.7 quality, Mantiuk et al. (2023), rgb-bt.709, age 24"
@@ -123,6 +131,24 @@ _OF_RELATIVE_LIGHT = (
         ),
         fn=log2_rmse,
         pixels="unclipped",
+    ),
+    Metric(
+        name="clipped_detail_invented",
+        unit="stops",
+        higher_is_better=False,
+        input_unit=LDR_WHITE,
+        reference=f"{_DETAIL}; what the truth does not have, standard deviation",
+        fn=clipped_detail_invented,
+        pixels="clipped_in_all_channels",
+    ),
+    Metric(
+        name="clipped_detail_correlation",
+        unit="",
+        higher_is_better=True,
+        input_unit=LDR_WHITE,
+        reference=f"{_DETAIL}; correlation with the truth's",
+        fn=clipped_detail_correlation,
+        pixels="clipped_in_all_channels",
     ),
 )
 

@@ -346,6 +346,8 @@ def test_compare_without_the_photograph_leaves_its_metrics_out():
     assert set(metrics.METRICS) - set(found) == {
         "log2_rmse_clipped",
         "log2_rmse_unclipped",
+        "clipped_detail_invented",
+        "clipped_detail_correlation",
     }
 
 
