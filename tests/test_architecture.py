@@ -33,7 +33,7 @@ ALLOWED = {
         "options",
         "storage",
     },
-    "pictures": {"atomic", "imaging", "inference", "models"},
+    "pictures": {"atomic", "image_io", "imaging", "inference", "models"},
     "evaluation": {
         "atomic",
         "data",

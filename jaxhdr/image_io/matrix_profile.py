@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
-from jaxhdr.image_io import primaries
+from jaxhdr.image_io import primaries, transfer
 
 _ROWS_AT_ONCE: Final = 256  # bounds the float64 temporaries of a large photograph
 _PARAMETER_COUNTS: Final = (1, 3, 4, 5, 7)  # parametricCurveType, by function type
@@ -38,7 +38,9 @@ class MatrixProfile:
             )
             if linear.shape[-1] == 3:
                 linear = linear @ to_bt709.T
-            result[start : start + _ROWS_AT_ONCE] = _srgb_encode(linear)
+            result[start : start + _ROWS_AT_ONCE] = transfer.srgb_encode(
+                np.clip(linear, 0, 1)
+            )
         return result
 
 
@@ -99,10 +101,3 @@ def _parametric_curve(kind: int, numbers: list[float]) -> ToneCurve:
         # number, c, to both pieces.
         c, d, e, f = 0.0, -b / a, c, c
     return lambda x: np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f)
-
-
-def _srgb_encode(linear: np.ndarray) -> np.ndarray:
-    """Returns display-encoded sRGB (IEC 61966-2-1) of light clipped to [0, 1]."""
-    linear = np.clip(linear, 0, 1)
-    toe = linear <= 0.0031308
-    return np.where(toe, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

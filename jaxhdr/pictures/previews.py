@@ -8,13 +8,12 @@ shown black.
 from collections.abc import Sequence
 from typing import Final
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxhdr.errors import UserError
-from jaxhdr.imaging import color
+from jaxhdr.image_io.transfer import srgb_encode
 
 SHEET_STOPS: Final = (0, -2, -4)
 """Exposures on a sample sheet: as photographed, and darker to show highlights."""
@@ -28,6 +27,8 @@ _OUTER_PERCENT: Final = 1.0
 # Pixels darker than this share of white are black on an 8-bit display. They would
 # dominate the mean of the logarithms.
 _BLACK_SHARE: Final = 2.0**-16
+
+_LUMINANCE: Final = np.float32((0.2126, 0.7152, 0.0722))  # ITU-R BT.709-6, item 3.2
 
 _LARGEST_SIDE: Final = 256
 _CONTACT_SIDE: Final = 128
@@ -63,7 +64,7 @@ def tone_map(hdr: Picture) -> Picture:
         return np.zeros_like(hdr)
     # Sums of very large values would overflow float32.
     hdr = hdr / largest
-    luminance = np.asarray(color.luminance(jnp.asarray(hdr)))[..., None]
+    luminance = (hdr @ _LUMINANCE)[..., None]
     key, average, white = _parameters(luminance)
     scale = np.float32(key / average)
     scaled = luminance * scale
@@ -181,8 +182,7 @@ def _parameters(luminance: Float[np.ndarray, "h w 1"]) -> tuple[float, float, fl
 
 def _encode(linear: Picture) -> Picture:
     displayed = np.clip(np.nan_to_num(linear, nan=0.0), 0, 1)
-    encoded = np.asarray(color.srgb_encode(jnp.asarray(displayed)))
-    return np.clip(encoded, 0, 1)
+    return np.clip(srgb_encode(displayed), 0, 1)
 
 
 def _row(encoded: Picture, prediction: Picture, hdr: Picture) -> list[AnySize]:
