@@ -110,6 +110,32 @@ def test_lines_that_the_copy_does_not_see_are_at_least_white():
     assert Reconstructor(pretrained, size=30)(encoded)[encoded >= 1].min() >= 1
 
 
+@pytest.mark.parametrize("square", [1, 3, 16, 50])
+def test_a_checkerboard_of_clipped_pixels_keeps_what_is_not_clipped(square):
+    rows, columns = np.mgrid[:200, :240] // square
+    is_clipped = (rows + columns) % 2 == 0
+    encoded = np.where(is_clipped[..., None], 1, [0.3, 0.4, 0.5]).astype(np.float32)
+    hdr = Reconstructor(LAMPS, size=60)(encoded)
+    np.testing.assert_allclose(
+        hdr[~is_clipped], linear(encoded)[~is_clipped], rtol=0.05
+    )
+    model = create_model("fhdr", num_iterations=1, keep_white=True)
+    hdr = Reconstructor(FHDR._replace(model=model), size=60)(encoded)
+    assert np.isfinite(hdr).all() and hdr[is_clipped].min() >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(300, 20_000), (20_000, 300)])
+def test_a_long_strip_goes_through_the_network(size):
+    encoded = photograph(*size, largest=0.5)
+    lamp = (slice(100, 200), slice(100, 200))
+    encoded[lamp] = 1
+    model = create_model("fhdr", num_iterations=1, keep_white=True)
+    hdr = Reconstructor(FHDR._replace(model=model))(encoded)
+    assert hdr.shape == encoded.shape and np.isfinite(hdr).all()
+    assert hdr[lamp].min() >= 1
+
+
 def test_clipped_pixels_elsewhere_change_nothing_beyond_the_reach_of_the_network():
     encoded = photograph(64, 640, largest=0.9)
     other = encoded.copy()
