@@ -13,6 +13,7 @@ channels clip.
 """
 
 import argparse
+import dataclasses
 import pathlib
 import zlib
 from collections.abc import Iterable
@@ -37,9 +38,7 @@ SCORES = (
     *("clipped_detail_invented", "clipped_detail_correlation"),
 )
 # The camera of the shipped weights.
-CAMERA = camera.Camera(
-    clipped_fraction=(0.0, 0.2), jpeg_quality=(70.0, 100.0), color_cast=0.25
-)
+CAMERA = camera.Camera(jpeg_quality=(70.0, 100.0), color_cast=0.25)
 COLUMNS = (
     *("--size", "long side", "PU21-PSNR (dB)", "clipped (stops)", "unclipped (stops)"),
     *("invented detail (stops)", "its correlation", "differs, clipped", "unclipped"),
@@ -53,19 +52,24 @@ class Shown(NamedTuple):
     pair: camera.Pair
 
 
-def photographed(hdr: np.ndarray, name: str) -> camera.Pair:
+def photographed(
+    hdr: np.ndarray, name: str, clipped: tuple[float, float]
+) -> camera.Pair:
     """Returns the photograph of radiance by a camera that the name draws."""
     key = jax.random.fold_in(jax.random.key(7), zlib.crc32(name.encode()))
     levels = camera.clipping_levels(hdr)
     simulate = jax.jit(camera.simulate, static_argnames="camera")
-    pair = simulate(key, hdr[None], levels[None], camera=CAMERA)
+    seen_by = dataclasses.replace(CAMERA, clipped_fraction=clipped)
+    pair = simulate(key, hdr[None], levels[None], camera=seen_by)
     return camera.Pair(*(np.asarray(image[0]) for image in pair))
 
 
-def of_panorama(path: pathlib.Path, sides: Iterable[int]) -> dict[int, Shown]:
+def of_panorama(
+    path: pathlib.Path, sides: Iterable[int], clipped: tuple[float, float]
+) -> dict[int, Shown]:
     """Returns the photograph of a panorama's middle, resized."""
     hdr = image_io.read_hdr(path)[64 : 64 + HEIGHT, :WIDTH]
-    pair = photographed(hdr, path.name)
+    pair = photographed(hdr, path.name, clipped)
     found = {}
     for side in sides:
         size = (round(HEIGHT * side / WIDTH), side)
@@ -78,13 +82,15 @@ def of_panorama(path: pathlib.Path, sides: Iterable[int]) -> dict[int, Shown]:
     return found
 
 
-def of_scene(number: int, sides: Iterable[int]) -> dict[int, Shown]:
+def of_scene(
+    number: int, sides: Iterable[int], clipped: tuple[float, float]
+) -> dict[int, Shown]:
     """Returns photographs of one procedural scene."""
     kind = layouts.KINDS[number % len(layouts.KINDS)]
     rng = np.random.default_rng(hash_integer(f"sizes:{kind}:{number}"))
     hdr = rendering.render(layouts.draw_scene(rng, kind), size=RENDERED)
     pairs = {
-        side: photographed(resized(hdr, (side, side)), f"{kind}{number}")
+        side: photographed(resized(hdr, (side, side)), f"{kind}{number}", clipped)
         for side in {WIDTH, *sides}
     }
     return {side: Shown(pairs[side].encoded, pairs[min(side, WIDTH)]) for side in sides}
@@ -132,14 +138,22 @@ def main() -> None:
     parser.add_argument("--model", default="fhdr")
     parser.add_argument("--sizes", nargs="+", default=["auto"])
     parser.add_argument("--sides", nargs="+", type=int, default=[640, 1280, 2560])
+    parser.add_argument(
+        "--clipped",
+        nargs=2,
+        type=float,
+        default=[0.0, 0.2],
+        help="share of pixels that the camera clips; 0.2 0.4: over-exposed",
+    )
     options = parser.parse_args()
+    clipped = (options.clipped[0], options.clipped[1])
     if options.rendered:
         scenes = range(options.rendered)
-        all_shown = [of_scene(number, options.sides) for number in scenes]
+        all_shown = [of_scene(number, options.sides, clipped) for number in scenes]
     else:
         files = sorted(options.folder.iterdir())
         paths = [path for path in files if path.suffix in (".exr", ".hdr")]
-        all_shown = [of_panorama(path, options.sides) for path in paths]
+        all_shown = [of_panorama(path, options.sides, clipped) for path in paths]
     print(f"| {' | '.join(COLUMNS)} |")
     print("|---|" + "---:|" * (len(COLUMNS) - 1))
     for word in options.sizes:
