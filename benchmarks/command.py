@@ -4,7 +4,8 @@ Run     python benchmarks/command.py
 The photograph is the shipped sample, resized. Each row is the median over rounds, which
 take turns over the cases, with XLA's compiled programs kept in a folder of the
 benchmark; `first_seconds` is the first run ever, which compiles them. `--full` adds the
-same photographs at --size full, which takes minutes. Compare ratios within one run.
+same photographs at --size full, which takes minutes, and `--large` a panorama of 100
+megapixels. Compare ratios within one run.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from PIL import Image
 
 SAMPLE = pathlib.Path(__file__).parents[1] / "jaxhdr" / "samples" / "rocket.jpg"
 SIZES = ((640, 427), (1500, 1000), (4000, 3000))
+LARGE = (14_142, 7071)
 MIXED = ((320, 240), (640, 480), (1024, 683), (1920, 1080), (4000, 3000))
 
 
@@ -56,12 +58,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--many", type=int, default=100, help="files of one command")
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--large", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
         (folder / "out").mkdir()
         cases = [(path, "auto") for path in make(folder, SIZES)]
+        if options.large:
+            cases += [(path, "auto") for path in make(folder, (LARGE,))]
         if options.full:
             cases += [(path, "full") for path, _ in cases]
         output = str(folder / "out")

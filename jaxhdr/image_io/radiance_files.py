@@ -103,7 +103,8 @@ def write_hdr(
     with np.errstate(over="ignore"):
         hdr = np.asarray(hdr, np.float32)
     _check_finite(hdr, f"cannot write {path}", "expected finite values")
-    hdr = np.maximum(hdr, np.float32(0))
+    if hdr.min() < 0:  # a copy of a large image takes memory
+        hdr = np.maximum(hdr, np.float32(0))
     suffix = pathlib.Path(path).suffix.lower()
     with atomic_path(path) as temporary:
         if suffix == ".exr":

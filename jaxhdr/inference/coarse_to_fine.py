@@ -16,7 +16,7 @@ from jaxtyping import Float
 from jaxhdr import models
 from jaxhdr.errors import UserError
 from jaxhdr.imaging import camera, gain, scales
-from jaxhdr.imaging.resampling import resized
+from jaxhdr.imaging.resampling import AnyImage, resized
 from jaxhdr.inference import full_size
 from jaxhdr.inference.estimators import Estimate, TiledModel
 from jaxhdr.options import SIZES
@@ -124,12 +124,10 @@ class CoarseToFine:
                 models.with_noise(context, known.noise * share)
                 for context, share in zip(contexts, shares, strict=True)
             ]
-        is_clipped = (encoded >= camera.CLIPPED_CODE).astype(np.float32)
         by_copy = [
-            self._gains_of(copy, resized(is_clipped, size), context, only_last)
+            self._gains_of(copy, _clipped_share(encoded, size), context, only_last)
             for copy, size, context in zip(copies, sizes, contexts, strict=True)
         ]
-        del is_clipped
         units = by_copy[0].units
         gains = list(zip(*(found.gains for found in by_copy), strict=True))
         if may_overwrite and only_last:
@@ -220,6 +218,16 @@ def _gains(hdr: Image, radiance: Image, share: Image) -> gain.Gains:
     clipped, unclipped = gain.apart(stops, share)
     has_clipped_all = np.all(share > 0.999, axis=-1)  # means of ones are rounded
     return gain.Gains(gain.coarser_with_distance(clipped, has_clipped_all), unclipped)
+
+
+def _clipped_share(encoded: Image, size: tuple[int, int]) -> AnyImage:
+    """Returns the share of the values in each pixel of the copy that are clipped."""
+    # One channel after the other, which takes a third of the memory.
+    shares = [
+        resized((encoded[..., c, None] >= camera.CLIPPED_CODE).astype(np.float32), size)
+        for c in range(3)
+    ]
+    return np.concatenate(shares, axis=-1)
 
 
 def _without_waves(stages: Stages, encoded: Image) -> Stages:
