@@ -73,6 +73,7 @@ OWNERS = {
     "dm_pix": {"training"},
     "flax": {"inference", "models", "storage", "training"},
     "grain": {"data"},
+    "imagecodecs": {"image_io"},
     "imageio": {"image_io"},
     "matplotlib": {"pictures"},
     "ml_collections": set(),

@@ -1,5 +1,6 @@
 """Files that hold the floats themselves: .npy, .pfm and 32-bit float TIFF."""
 
+import logging
 import os
 from typing import Final
 
@@ -8,11 +9,20 @@ import OpenImageIO as oiio
 from jaxtyping import Float
 
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import formats
-from jaxhdr.image_io.oiio import open_input, read_pixels, write_pixels
+from jaxhdr.image_io import formats, icc, matrix_profile, primaries
+from jaxhdr.image_io.hdr_photos import read_hdr_photo
+from jaxhdr.image_io.oiio import (
+    embedded_profile,
+    open_input,
+    read_pixels,
+    write_pixels,
+)
 from jaxhdr.image_io.orientation import apply_orientation
+from jaxhdr.image_io.tiff_pages import find_page
 
+_LOGGER: Final = logging.getLogger(__name__)
 _PFM_HEADER_BYTES: Final = 256
+_LINEAR_TOLERANCE: Final = 0.03  # of the light of half the largest code
 
 
 def read_npy(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
@@ -84,22 +94,51 @@ def _end_of_word(head: bytes, number: int) -> int:
 def read_float_tiff(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     """Returns a float TIFF turned upright; alpha is dropped.
 
-    Colour in HDR files is already multiplied by alpha.
+    Colour in HDR files is already multiplied by alpha. A profile of linear light is
+    converted to BT.709.
 
     Raises:
-      UserError: the TIFF is damaged or holds integers.
+      UserError: the TIFF is damaged or holds integers, or its profile has a tone curve.
     """
+    page = find_page(path)
     with open_input(path, "tiff") as source:
+        source.seek_subimage(page.number, 0)
         spec = source.spec()
         if str(spec.format) not in ("half", "float", "double"):
-            raise UserError(
-                f"cannot read {path} as HDR: it holds {spec.format}, expected 32-bit "
-                "float; use it as a photograph"
-            )
+            return read_hdr_photo(path, "tiff")
         pixels = read_pixels(path, source, dtype="float")
-        orientation = spec.get_int_attribute("Orientation", 1)
+        profile = embedded_profile(spec)
     colour = pixels[..., :3] if spec.nchannels >= 3 else pixels[..., :1]
-    return _to_rgb(apply_orientation(colour, orientation))
+    if profile is not None and colour.shape[2] == 3:
+        colour = _linear_bt709(path, colour, profile)
+    return _to_rgb(apply_orientation(colour, page.orientation))
+
+
+def _linear_bt709(
+    path: str | os.PathLike, colour: Float[np.ndarray, "h w 3"], profile: bytes
+) -> Float[np.ndarray, "h w 3"]:
+    """Returns radiance in BT.709 primaries.
+
+    Raises:
+      UserError: the profile has a tone curve, so the floats are codes.
+    """
+    light = icc.grey_light(profile, (128,))
+    if light is None:
+        _LOGGER.warning("%s: its colour profile is damaged and is ignored", path)
+        return colour
+    if abs(light[0] - 128 / 255) > _LINEAR_TOLERANCE:
+        raise UserError(
+            f"cannot read {path} as HDR: its colour profile has a tone curve, so that "
+            "its floats are codes, not radiance; save it with a linear profile"
+        )
+    colorants = matrix_profile.parse(profile)
+    if colorants is None:
+        _LOGGER.warning("%s: its colour profile has tables and is ignored", path)
+        return colour
+    to_bt709 = primaries.xyz_d50_to_bt709() @ colorants.to_xyz
+    if np.allclose(to_bt709, np.eye(3), atol=2e-3):
+        return colour
+    return colour @ to_bt709.T.astype(np.float32)
 
 
 def write_npy(path: str | os.PathLike, hdr: Float[np.ndarray, "h w 3"]) -> None:

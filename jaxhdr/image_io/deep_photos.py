@@ -1,121 +1,89 @@
-"""Reads photographs with more than 8 bits per channel, through OpenImageIO."""
+"""Decodes photographs through OpenImageIO: 16-bit PNG and TIFF, PNM and JPEG XL."""
 
-import logging
 import os
 from typing import Final
 
 import numpy as np
-import OpenImageIO as oiio
-from jaxtyping import Float
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from PIL import Image
 
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import formats, icc, matrix_profile
-from jaxhdr.image_io.oiio import open_input, read_pixels
-from jaxhdr.image_io.orientation import apply_orientation
+from jaxhdr.image_io import png_chunks, stated_colour
+from jaxhdr.image_io.oiio import embedded_profile, open_input, read_pixels
+from jaxhdr.image_io.raster import Raster
+from jaxhdr.image_io.tiff_pages import Page, read_exif
 
-_LOGGER = logging.getLogger(__name__)
-_PNG_DEPTH_OFFSET: Final = (
-    24  # in IHDR, after signature 8, length 4, type 4, width 4, height 4
-)
-# Tags of TIFF 6.0, TIFF/EP and DNG 1.4, and the photometric values CFA and LinearRaw.
-_SUBFILE_TYPE, _PHOTOMETRIC, _DNG_VERSION = 254, 262, 50706
-_SENSOR_PHOTOMETRICS: Final = (32803, 34892)
+_READERS: Final = {"jxl": "jpegxl"}  # OpenImageIO's names where they differ
+_DEPTH_IN_HEADER: Final = 8  # of IHDR, after width and height
+_ORIENTATION: Final = 0x0112
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # extra samples of TIFF 6.0
 
 
-def is_deep(path: str | os.PathLike, kind: str) -> bool:
-    """Returns whether a photograph stores more than 8 bits per channel.
+def is_deep(path: str | os.PathLike, kind: str, page: Page | None) -> bool:
+    """Returns whether OpenImageIO reads a photograph, because it has more than 8 bits.
 
-    Raises:
-      UserError: the file is a TIFF that is damaged or holds floats or camera raw.
+    It also reads all files of two formats that Pillow reads in part or not at all.
     """
     if kind == "png":
-        return formats.read_head(path)[_PNG_DEPTH_OFFSET:][:1] == b"\x10"
-    if kind == "pnm":
-        return True
-    if kind != "tiff":
-        return False
-    with open_input(path, "tiff") as source:
-        spec = source.spec()
-        _check_tiff(path, spec)
-        return str(spec.format) != "uint8"
-
-
-def _check_tiff(path: str | os.PathLike, spec: oiio.ImageSpec) -> None:
-    if _is_camera_raw(path):
-        raise UserError(
-            f"cannot read {path}: it looks like camera raw; develop it to a 16-bit "
-            "TIFF or a JPEG first"
-        )
-    if str(spec.format) in ("half", "float", "double"):
-        raise UserError(
-            f"cannot use {path} as a photograph: it is already linear HDR; read it "
-            "with read_hdr"
-        )
-
-
-def _is_camera_raw(path: str | os.PathLike) -> bool:
-    """Returns whether a TIFF is camera raw; most raw files start with a thumbnail."""
-    with open(path, "rb") as file:
-        head = file.read(16)
-        if head[8:10] == b"CR":  # Canon CR2
-            return True
-        tags = TiffImagePlugin.ImageFileDirectory_v2(head[: 8 if head[2] != 43 else 16])
-        file.seek(tags.next)
-        tags.load(file)
-    return (
-        _DNG_VERSION in tags
-        or bool(tags.get(_SUBFILE_TYPE, 0) & 1)
-        or tags.get(_PHOTOMETRIC) in _SENSOR_PHOTOMETRICS
+        header = png_chunks.read_chunks(path).get(b"IHDR", b"")
+        return header[_DEPTH_IN_HEADER:][:1] == b"\x10"
+    # Pillow reads inks of 16 bits, but as 8 bits.
+    return kind in ("pnm", "jxl") or (
+        page is not None and page.bits > 8 and not page.is_cmyk
     )
 
 
-def read_deep(path: str | os.PathLike, kind: str) -> Float[np.ndarray, "h w 3"]:
-    """Returns the image of a 16-bit PNG or TIFF, or a PNM, as display-encoded sRGB.
+def read(path: str | os.PathLike, kind: str, *, page: Page | None = None) -> Raster:
+    """Returns the pixels of a 16-bit PNG or TIFF, a PNM, or a JPEG XL.
 
     Raises:
       UserError: the file is damaged or too large, or its pixels are not unsigned
         integers.
     """
-    with open_input(path, kind) as source:
+    with open_input(path, _READERS.get(kind, kind)) as source:
+        if page is not None and not source.seek_subimage(page.number, 0):
+            raise UserError(f"cannot read {path}: page {page.number} is damaged")
         spec = source.spec()
-        codes = read_pixels(path, source, dtype="unknown")
-        orientation = spec.get_int_attribute("Orientation", 1)
-        profile = _embedded_profile(path, kind, spec)
-    if not np.issubdtype(codes.dtype, np.unsignedinteger):
+        pixels = read_pixels(path, source, dtype="unknown")
+        profile = embedded_profile(spec)
+        numbers = spec.getattribute("CICP")
+    if kind != "jxl" and not np.issubdtype(pixels.dtype, np.unsignedinteger):
         raise UserError(
-            f"cannot read {path}: it holds {codes.dtype} pixels, expected unsigned "
+            f"cannot read {path}: it holds {pixels.dtype} pixels, expected unsigned "
             "integers; save it as a 16-bit PNG or TIFF"
         )
-    values = codes / np.float32(np.iinfo(codes.dtype).max)
-    colour = values[..., :3] if spec.nchannels >= 3 else values[..., :1]
-    if profile:
-        colour = _apply_profile(colour, profile, name=str(path))
-    if spec.alpha_channel >= 0:
-        colour = colour * values[..., spec.alpha_channel, None]
-    rgb = np.broadcast_to(colour, (*colour.shape[:2], 3)).astype(np.float32)
-    return apply_orientation(rgb, orientation)
+    count = 3 if spec.nchannels >= 3 else 1
+    codes, others = pixels[..., :count], pixels[..., count:]
+    if page is not None:
+        colour = stated_colour.of_file(profile, read_exif(path))
+        return _of_tiff(codes, others, page)._replace(colour=colour)
+    alpha = others[..., 0] if others.shape[2] else None
+    if kind == "jxl":
+        colour = stated_colour.of_cicp(numbers) or stated_colour.of_file(profile, None)
+        return Raster(codes, alpha, colour=colour)
+    if kind != "png":
+        return Raster(codes, alpha)
+    chunks = png_chunks.read_chunks(path)
+    orientation, exif = _exif_of(chunks)
+    colour = stated_colour.of_png(chunks, exif)
+    return Raster(codes, alpha, orientation=orientation, colour=colour)
 
 
-def _embedded_profile(
-    path: str | os.PathLike, kind: str, spec: oiio.ImageSpec
-) -> bytes | None:
-    if kind == "png":  # OpenImageIO 3.2 drops the profile of a grey PNG
-        with open(path, "rb") as file:
-            return PngImagePlugin.PngImageFile(file).info.get("icc_profile")
-    profile = spec.getattribute("ICCProfile")
-    return None if profile is None else bytes(bytearray(profile))
+def _of_tiff(codes: np.ndarray, others: np.ndarray, page: Page) -> Raster:
+    if page.has_white_zero:
+        codes = np.iinfo(codes.dtype).max - codes
+    meanings = page.extra_samples[: others.shape[2]]
+    alpha, is_associated = None, False
+    for index, meaning in enumerate(meanings):
+        if meaning in (_ASSOCIATED, _UNASSOCIATED):
+            alpha, is_associated = others[..., index], meaning == _ASSOCIATED
+            break
+    return Raster(codes, alpha, is_associated, page.orientation)
 
 
-def _apply_profile(
-    colour: Float[np.ndarray, "h w c"], profile: bytes, *, name: str
-) -> Float[np.ndarray, "h w c2"]:
-    if colour.shape[2] == 3 and icc.is_srgb(profile):
-        return colour
-    curves = matrix_profile.parse(profile)
-    if curves is not None and len(curves.tone_curves) == colour.shape[2]:
-        return curves.to_srgb(colour)
-    _LOGGER.warning("%s: its colour profile is applied in 8 bits", name)
-    codes = np.rint(colour * 255).astype(np.uint8)
-    image = Image.fromarray(codes[..., 0] if colour.shape[2] == 1 else codes)
-    return np.asarray(icc.to_srgb(image, profile, name=name)) / np.float32(255)
+def _exif_of(chunks: dict[bytes, bytes]) -> tuple[int, Image.Exif | None]:
+    exif = Image.Exif()
+    try:
+        exif.load(chunks.get(b"eXIf", b""))
+        return int(exif.get(_ORIENTATION, 1)), exif
+    except Exception:  # damaged EXIF counts as none
+        return 1, None

@@ -7,6 +7,7 @@ phone's `IMG_1.JPG` may hold HEIC, and a download named `sky.hdr` may hold a web
 import contextlib
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -26,6 +27,7 @@ PHOTO_SUFFIXES: Final = (
     ".heif",
     ".hif",
     ".avif",
+    ".jxl",
     ".pbm",
     ".pgm",
     ".ppm",
@@ -39,6 +41,13 @@ HDR_FORMATS: Final = frozenset({"exr", "hdr", "npy", "pfm"})
 """Formats that always hold linear radiance (a TIFF may hold either)."""
 
 _MAX_REASON: Final = 200  # characters kept of a decoder's own message
+
+# What decoders say of sound files that they cannot read.
+_UNSUPPORTED: Final = re.compile(
+    r"unsupported|not support|not configured|not implemented|cannot handle|no decoder"
+    r"|unknown (?:pixel mode|compression|photometric)|decoder .* not available",
+    re.IGNORECASE,
+)
 
 _SIGNATURES: Final = (
     (b"\x76\x2f\x31\x01", "exr"),
@@ -56,6 +65,8 @@ _SIGNATURES: Final = (
     (b"MM\0*", "tiff"),
     (b"II+\0", "tiff"),
     (b"MM\0+", "tiff"),
+    (b"\xff\x0a", "jxl"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
     (b"GIF87a", "gif"),
     (b"GIF89a", "gif"),
     (b"BM", "bmp"),
@@ -144,7 +155,15 @@ def decoding(path: str | os.PathLike) -> Iterator[None]:
 
 
 def damaged(path: str | os.PathLike, reason: object) -> UserError:
-    """Returns the error for a file whose first bytes are right but which is damaged."""
+    """Returns the error for a file whose first bytes are right but which is not read.
+
+    It is called damaged, except where the decoder says that it does not know its kind.
+    """
     text = " ".join(str(reason).replace(os.fspath(path), "file").split()).rstrip(".")
     text = text[:_MAX_REASON] or type(reason).__name__
+    if _UNSUPPORTED.search(text):
+        return UserError(
+            f"cannot read {path}: it is of a kind that is not supported ({text}); save "
+            "it as a usual 8-bit or 16-bit image"
+        )
     return UserError(f"cannot read {path}: it is damaged or truncated ({text})")

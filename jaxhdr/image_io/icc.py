@@ -3,6 +3,7 @@
 import functools
 import io
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -29,6 +30,33 @@ def to_srgb(image: Image.Image, profile: bytes | None, *, name: str) -> Image.Im
         _LOGGER.warning("%s: colour profile ignored (%s)", name, error)
         return image.convert("RGB")
     return converted if converted is not None else image
+
+
+def grey_light(profile: bytes, codes: Sequence[int]) -> list[float] | None:
+    """Returns the light of grey codes relative to white, or None without an answer.
+
+    Args:
+      profile: a profile of RGB or grey.
+      codes: codes of 8 bits.
+    """
+    mode = "L" if profile[16:20] == b"GRAY" else "RGB"
+    try:
+        transform = ImageCms.buildTransform(
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile("LAB"),
+            mode,
+            "LAB",
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        )
+        row = Image.fromarray(np.array([[*codes, 255]], np.uint8)).convert(mode)
+        lab = ImageCms.applyTransform(row, transform)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    lightness = np.asarray(lab)[0, :, 0] * (100 / 255)
+    light = np.where(
+        lightness > 8, ((lightness + 16) / 116) ** 3, lightness * 27 / 24389
+    )  # CIE 15:2018, section 8.2.1
+    return (light[:-1] / max(light[-1], 1e-6)).tolist()
 
 
 def is_srgb(profile: bytes) -> bool:

@@ -52,12 +52,19 @@ def parse(profile: bytes) -> MatrixProfile | None:
         return None
 
 
-def _parse(profile: bytes) -> MatrixProfile | None:
-    (count,) = struct.unpack_from(">I", profile, 128)
+def read_tags(profile: bytes) -> dict[bytes, bytes]:
+    """Returns the tags of a profile; those that it cuts off are short or missing."""
     tags = {}
-    for index in range(min(count, 100)):
-        name, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * index)
-        tags[name] = profile[offset : offset + size]
+    if len(profile) >= 132:
+        (count,) = struct.unpack_from(">I", profile, 128)
+        for at in range(132, min(132 + 12 * min(count, 100), len(profile) - 11), 12):
+            name, offset, size = struct.unpack_from(">4sII", profile, at)
+            tags[name] = profile[offset : offset + size]
+    return tags
+
+
+def _parse(profile: bytes) -> MatrixProfile | None:
+    tags = read_tags(profile)
     # A2B tables take precedence over the matrix.
     if b"A2B0" in tags or b"A2B1" in tags or profile[20:24] != b"XYZ ":
         return None

@@ -75,6 +75,12 @@ def read_pixels(
     return pixels.reshape(spec.height, spec.width, spec.nchannels)
 
 
+def embedded_profile(spec: oiio.ImageSpec) -> bytes | None:
+    """Returns the ICC profile of an image, or None."""
+    stored = spec.getattribute("ICCProfile")
+    return None if stored is None else bytes(bytearray(stored))
+
+
 def write_pixels(
     path: str | os.PathLike, pixels: Shaped[np.ndarray, "h w c"], spec: oiio.ImageSpec
 ) -> None:

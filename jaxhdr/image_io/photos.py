@@ -1,40 +1,31 @@
 """Reads and writes photographs: display-encoded sRGB, float32 in [0, 1].
 
 Pillow (with pi-heif) reads 8-bit files, because OpenImageIO reads a gain-map JPEG as
-HDR and does not convert colour profiles. OpenImageIO reads 16-bit files, because Pillow
-cuts 16-bit RGB to 8 bits without a warning. The result is what a viewer shows: the
-first frame, turned upright, converted from the embedded ICC profile to sRGB; of a
-gain-map image, the SDR base. Transparency is blended over black, so that transparent
-pixels have no radiance.
+HDR. OpenImageIO reads 16-bit files, because Pillow cuts 16-bit RGB to 8 bits without a
+warning. The result is what a viewer shows: the first frame, turned upright, converted
+from the colours that the file states to sRGB; of a gain-map image, the SDR base.
+Transparency is blended over black, so that transparent pixels have no radiance.
 """
 
 import os
-from typing import BinaryIO, Final
 
 import numpy as np
-from jaxtyping import Float, UInt8
-from PIL import Image
+from jaxtyping import Float
+from PIL import Image, TiffImagePlugin
 
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import formats, icc
-from jaxhdr.image_io.deep_photos import is_deep, read_deep
-from jaxhdr.image_io.orientation import apply_orientation
-
-_EXIF_ORIENTATION: Final = 0x0112
-_COLOUR_MODES: Final = frozenset(
-    {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
-)
-_METADATA_BYTES: Final = 65536  # of a PNG or AVIF, enough to find its colour tags
-# Transfer characteristics of ITU-T H.273, table 3.
-_HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
+from jaxhdr.image_io import deep_photos, formats, pillow_photos
+from jaxhdr.image_io.raster import Raster, to_encoded
+from jaxhdr.image_io.tiff_pages import Page, find_page
 
 
 def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     """Returns a photograph as display-encoded sRGB.
 
-    It reads JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC and AVIF; the content decides
-    which. If a colour profile cannot be used, it is ignored and a warning is logged.
+    It reads JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC, AVIF and JPEG XL; the content
+    decides which. If a colour profile cannot be used, it is ignored and a warning is
+    logged.
 
     Raises:
       UserError: the file is unreadable, has more than `MAX_PIXELS`, or is not an SDR
@@ -44,18 +35,39 @@ def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     if kind is None:
         raise UserError(
             f"cannot read {path}: its format is unknown; expected a photograph in "
-            "JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC or AVIF"
+            "JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC, AVIF or JPEG XL"
         )
     if kind in formats.HDR_FORMATS:
-        raise UserError(
-            f"cannot use {path} as a photograph: it is already linear HDR; read it "
-            "with read_hdr"
-        )
+        raise _already_linear(path)
     with formats.decoding(path):
-        _check_transfer(path, _stated_transfer(path, kind))
-        if is_deep(path, kind):
-            return read_deep(path, kind)
-        return _read_with_pillow(path, kind)
+        raster = decode(path, kind)
+        if raster.colour.is_hdr:
+            raise UserError(
+                f"cannot use {path} as a photograph: it is already HDR "
+                f"({raster.colour.transfer} encoded); read it with read_hdr, or export "
+                "it as SDR"
+            )
+        if raster.is_float:
+            raise _already_linear(path)
+        return to_encoded(raster, name=str(path))
+
+
+def decode(path: str | os.PathLike, kind: str) -> Raster:
+    """Returns the pixels of a photograph as they are stored.
+
+    Args:
+      path: the file.
+      kind: its format, a name of `formats.detect_format`.
+
+    Raises:
+      UserError: the image is too large, or not of a kind that is read.
+    """
+    page = find_page(path) if kind == "tiff" else None
+    if page is not None:
+        _check_page(path, page)
+    if deep_photos.is_deep(path, kind, page):
+        return deep_photos.read(path, kind, page=page)
+    return pillow_photos.read(path, kind, page=page)
 
 
 def write_png(path: str | os.PathLike, encoded: Float[np.ndarray, "h w 3"]) -> None:
@@ -71,81 +83,33 @@ def write_png(path: str | os.PathLike, encoded: Float[np.ndarray, "h w 3"]) -> N
         Image.fromarray(codes).save(temporary, format="PNG")
 
 
-def _check_transfer(path: str | os.PathLike, transfer: int | None) -> None:
-    """Refuses PQ and HLG codes, which would look like a flat, grey sRGB image."""
-    if transfer in _HDR_TRANSFERS:
+def _check_page(path: str | os.PathLike, page: Page) -> None:
+    """Checks that a page of a TIFF is a photograph of a kind that is read.
+
+    Raises:
+      UserError: it is not.
+    """
+    if page.is_camera_raw:
         raise UserError(
-            f"cannot use {path} as a photograph: it is already HDR "
-            f"({_HDR_TRANSFERS[transfer]} encoded); export it as SDR"
+            f"cannot read {path}: it looks like camera raw; develop it to a 16-bit "
+            "TIFF or a JPEG first"
+        )
+    if page.is_float:
+        raise _already_linear(path)
+    if page.is_lab or page.is_signed:
+        what = "CIELAB" if page.is_lab else "signed"
+        raise UserError(
+            f"cannot read {path}: {what} pixels are not supported; save it as RGB"
+        )
+    if page.compression not in TiffImagePlugin.COMPRESSION_INFO:
+        raise UserError(
+            f"cannot read {path}: its compression, number {page.compression}, is not "
+            "supported; save it with another"
         )
 
 
-def _stated_transfer(path: str | os.PathLike, kind: str) -> int | None:
-    """Returns the transfer code in a PNG or AVIF, which the libraries do not report."""
-    tag, size = {"png": (b"cICP", 1), "avif": (b"colrnclx", 2)}.get(kind, (b"", 0))
-    head = formats.read_head(path, size=_METADATA_BYTES) if tag else b""
-    # In a file with a gain map several images have a tag, and the base is SDR.
-    if tag not in head or b"tmap" in head[:64] or not tag:
-        return None
-    at = head.index(tag) + len(tag) + size
-    return int.from_bytes(head[at : at + size], "big")
-
-
-def _read_with_pillow(path: str | os.PathLike, kind: str) -> Float[np.ndarray, "h w 3"]:
-    with open(path, "rb") as file:
-        if kind == "heif":
-            # The import takes 10 to 50 ms, and few photographs are HEIC.
-            import pi_heif
-
-            # libheif has already turned the image, so the EXIF orientation must not
-            # count.
-            heif = pi_heif.open_heif(file)
-            formats.check_size(path, *heif.size)
-            nclx = heif.info.get("nclx_profile") or {}
-            _check_transfer(path, nclx.get("transfer_characteristics"))
-            image, orientation = heif.to_pillow(), 1
-        else:
-            image = _open_with_pillow(file, kind)
-            formats.check_size(path, *image.size)
-            # Load before reading the orientation: Pillow turns a TIFF and drops the
-            # tag.
-            image.load()
-            orientation = _exif_orientation(image)
-        codes = _to_srgb(path, image)
-    encoded = codes.astype(np.float32)
-    encoded /= 255
-    return apply_orientation(encoded, orientation)
-
-
-def _open_with_pillow(file: BinaryIO, kind: str) -> Image.Image:
-    Image.init()
-    # Image.open would apply Pillow's own limit on the size, which is lower.
-    opener, _ = Image.OPEN[kind.upper()]
-    return opener(file, "")
-
-
-def _exif_orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # damaged EXIF counts as none
-        return 1
-
-
-def _to_srgb(path: str | os.PathLike, image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
-    if image.mode not in _COLOUR_MODES:
-        raise UserError(
-            f"cannot read {path}: {image.mode} pixels are not supported; save it as RGB"
-        )
-    profile = image.info.get("icc_profile")
-    alpha = None
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = np.asarray(image.getchannel("A"))
-    if image.mode not in ("L", "CMYK"):
-        image = image.convert("RGB")
-    image = icc.to_srgb(image, profile, name=str(path))
-    codes = np.asarray(image)
-    if alpha is not None and alpha.min() < 255:
-        weight = alpha[..., None].astype(np.float32) / 255
-        codes = np.rint(codes * weight).astype(np.uint8)
-    return codes
+def _already_linear(path: str | os.PathLike) -> UserError:
+    return UserError(
+        f"cannot use {path} as a photograph: it is already linear HDR; read it with "
+        "read_hdr"
+    )

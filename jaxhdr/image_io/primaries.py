@@ -34,6 +34,15 @@ def to_bt709(
     """
     if np.allclose(chromaticities, BT709, atol=1e-3):
         return linear
+    return linear @ matrix_to_bt709(chromaticities).T.astype(linear.dtype)
+
+
+def matrix_to_bt709(chromaticities: Sequence[float]) -> Float[np.ndarray, "3 3"]:
+    """Returns the matrix from linear RGB of other primaries to BT.709 (Bradford).
+
+    Raises:
+      ValueError: the chromaticities describe no colour space.
+    """
     matrix = (
         np.linalg.inv(_to_xyz(BT709))
         @ _adaptation(_white(chromaticities), _white(BT709))
@@ -41,12 +50,23 @@ def to_bt709(
     )
     if not np.isfinite(matrix).all():
         raise ValueError(f"chromaticities {tuple(chromaticities)} are not usable")
-    return linear @ matrix.T.astype(linear.dtype)
+    return matrix
 
 
 def xyz_d50_to_bt709() -> Float[np.ndarray, "3 3"]:
     """Returns the matrix from the XYZ of ICC profiles (white D50) to linear BT.709."""
     return np.linalg.inv(_to_xyz(BT709)) @ _adaptation(_ICC_WHITE, _white(BT709))
+
+
+def of_colorants(to_xyz: Float[np.ndarray, "3 3"]) -> tuple[float, ...]:
+    """Returns the chromaticities of an ICC profile's colorants, with white D65.
+
+    Args:
+      to_xyz: columns are the XYZ of red, green and blue relative to D50.
+    """
+    white = _white(BT709)
+    xyz = np.column_stack([_adaptation(_ICC_WHITE, white) @ to_xyz, white])
+    return tuple((xyz[:2] / xyz.sum(axis=0)).T.ravel().tolist())
 
 
 def _adaptation(

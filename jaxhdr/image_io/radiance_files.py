@@ -15,7 +15,13 @@ from jaxtyping import Float
 
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import array_files, exr_files, formats, rgbe_files
+from jaxhdr.image_io import (
+    array_files,
+    exr_files,
+    formats,
+    hdr_photos,
+    rgbe_files,
+)
 from jaxhdr.options import HDR_SUFFIXES
 
 _READERS = {
@@ -42,6 +48,8 @@ def read_hdr(
 ) -> Float[np.ndarray, "h w 3"]:
     """Returns the linear radiance in an OpenEXR, .hdr, .npy, PFM or float TIFF file.
 
+    It also reads images in PQ and HLG: AVIF, HEIC, JPEG XL, PNG, 16-bit TIFF and JPEG.
+    Their diffuse white, 203 cd/m^2, becomes 1.0 (`jaxhdr.image_io.hdr_photos`).
     The content decides the format. A single channel becomes grey. Alpha is dropped,
     since HDR colour is already multiplied by it. TIFF and .hdr are turned upright, EXR
     is cropped or padded to its display window, and chromaticities other than BT.709 are
@@ -57,14 +65,16 @@ def read_hdr(
       UserError: the file is unreadable, is not an HDR image, or holds NaN or infinity.
     """
     kind = formats.detect_format(formats.read_head(path))
-    if kind not in _READERS:
-        what = f"it is a {kind} photograph" if kind else "its format is unknown"
+    if kind is None:
         raise UserError(
-            f"cannot read {path} as HDR: {what}; expected OpenEXR, Radiance "
-            ".hdr, .npy, .pfm or float TIFF"
+            f"cannot read {path} as HDR: its format is unknown; expected OpenEXR, "
+            "Radiance .hdr, .npy, .pfm, float TIFF, or an image in PQ or HLG"
         )
     with formats.decoding(path):
-        hdr = _READERS[kind](path)
+        if kind in _READERS:
+            hdr = _READERS[kind](path)
+        else:
+            hdr = hdr_photos.read_hdr_photo(path, kind)
     if non_finite == "replace":
         hdr = _replace_non_finite(hdr)
     else:

@@ -15,6 +15,9 @@ PQ_PEAK: Final = 10_000.0
 HLG_PEAK: Final = 1000.0
 """Nominal peak of an HLG display in cd/m^2 (ITU-R BT.2100-2, table 5)."""
 
+DIFFUSE_WHITE: Final = 203.0
+"""Light of diffuse white in cd/m^2 (ITU-R BT.2408-7, section 2.1)."""
+
 # ITU-R BT.2100-2, table 4, and SMPTE ST 2084.
 _PQ_M1, _PQ_M2 = 2610 / 16384, 2523 / 32
 _PQ_C1, _PQ_C2, _PQ_C3 = 3424 / 4096, 2413 / 128, 2392 / 128

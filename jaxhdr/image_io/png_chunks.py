@@ -1,0 +1,92 @@
+"""Reads the chunks of a PNG that describe its pixels (PNG, third edition).
+
+Chunks are followed by their lengths; no bytes are searched for.
+"""
+
+import io
+import os
+import struct
+import zlib
+from typing import BinaryIO, Final
+
+_SIGNATURE_SIZE: Final = 8
+_KEPT: Final = frozenset(
+    {b"IHDR", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"}
+)
+_MAX_KEPT: Final = 64 * 2**20
+_MAX_PROFILE: Final = 64 * 2**20
+
+# Text and profiles, whose size decoders limit.
+_UNNEEDED: Final = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf"})
+
+
+def read_chunks(path: str | os.PathLike) -> dict[bytes, bytes]:
+    """Returns the chunks before the pixels that describe them, the first of each name.
+
+    Raises:
+      ValueError: the file ends before its pixels begin.
+    """
+    found: dict[bytes, bytes] = {}
+    with open(path, "rb") as file:
+        file.seek(_SIGNATURE_SIZE)
+        while True:
+            length, name = _head(file)
+            if name == b"IDAT":
+                return found
+            if name in _KEPT and name not in found and length <= _MAX_KEPT:
+                found[name] = file.read(length)
+                file.seek(4, os.SEEK_CUR)
+            else:
+                file.seek(length + 4, os.SEEK_CUR)
+
+
+def has_text_or_profile(path: str | os.PathLike) -> bool:
+    """Returns whether a PNG has chunks whose size decoders limit."""
+    with open(path, "rb") as file:
+        file.seek(_SIGNATURE_SIZE)
+        while True:
+            try:
+                length, name = _head(file)
+            except ValueError:
+                return False
+            if name in _UNNEEDED:
+                return True
+            file.seek(length + 4, os.SEEK_CUR)
+
+
+def without_text_or_profile(path: str | os.PathLike) -> io.BytesIO:
+    """Returns the file without the chunks whose size decoders limit."""
+    result = io.BytesIO()
+    with open(path, "rb") as file:
+        result.write(file.read(_SIGNATURE_SIZE))
+        while True:
+            head = file.read(8)
+            if len(head) < 8:
+                break
+            length, name = struct.unpack(">I4s", head)
+            if name in _UNNEEDED:
+                file.seek(length + 4, os.SEEK_CUR)
+            else:
+                result.write(head + file.read(length + 4))
+    result.seek(0)
+    return result
+
+
+def profile_of(chunks: dict[bytes, bytes]) -> bytes | None:
+    """Returns the ICC profile, or None if there is none or it is damaged."""
+    _, separator, compressed = chunks.get(b"iCCP", b"").partition(b"\0")
+    if not separator or compressed[:1] != b"\0":
+        return None
+    inflater = zlib.decompressobj()
+    try:
+        profile = inflater.decompress(compressed[1:], _MAX_PROFILE)
+    except zlib.error:
+        return None
+    return profile if inflater.eof else None
+
+
+def _head(file: BinaryIO) -> tuple[int, bytes]:
+    head = file.read(8)
+    if len(head) < 8:
+        raise ValueError("the file ends before its pixels begin")
+    return struct.unpack(">I4s", head)
