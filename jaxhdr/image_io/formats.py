@@ -37,6 +37,11 @@ PHOTO_SUFFIXES: Final = (
 MAX_PIXELS: Final = 2**29
 """Largest number of pixels read: a 32768 x 16384 panorama, 6.4 GB as float32 RGB."""
 
+# Deflate, which most formats use, packs at most 1032 bytes into one (RFC 1951), of 8
+# pixels each in a bilevel image. Only WebP and AVIF of one colour pack better.
+_MAX_PIXELS_A_BYTE: Final = 8 * 1032
+_HARMLESS_PIXELS: Final = 2**26
+
 HDR_FORMATS: Final = frozenset({"exr", "hdr", "npy", "pfm"})
 """Formats that always hold linear radiance (a TIFF may hold either)."""
 
@@ -130,7 +135,8 @@ def check_size(path: str | os.PathLike, width: int, height: int) -> None:
     """Checks the size in a header, before memory of that size is allocated.
 
     Raises:
-      UserError: the image has no pixels or more than `MAX_PIXELS`.
+      UserError: the image has no pixels, more than `MAX_PIXELS`, or more than a file of
+        its length can hold.
     """
     if width < 1 or height < 1:
         raise UserError(f"cannot read {path}: it has no pixels ({width} x {height})")
@@ -138,6 +144,12 @@ def check_size(path: str | os.PathLike, width: int, height: int) -> None:
         raise UserError(
             f"cannot read {path}: its header states {width} x {height} pixels, "
             f"expected at most {MAX_PIXELS}; scale the image down"
+        )
+    length = os.path.getsize(path)
+    if width * height > max(_MAX_PIXELS_A_BYTE * length, _HARMLESS_PIXELS):
+        raise UserError(
+            f"cannot read {path}: its header states {width} x {height} pixels, but the "
+            f"file has {length} bytes; it is damaged or was made to exhaust memory"
         )
 
 
