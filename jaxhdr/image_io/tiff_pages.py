@@ -10,7 +10,8 @@ from PIL import Image, TiffImagePlugin
 
 from jaxhdr.errors import UserError
 
-_SUBFILE_TYPE, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 258, 259, 262
+_SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _BITS = 254, 255, 258
+_COMPRESSION, _PHOTOMETRIC = 259, 262
 _ORIENTATION, _SUB_IFDS, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 274, 330, 338, 339
 _EXIF_IFD, _INTEROPERABILITY_IFD = 34665, 40965
 _DNG_VERSION: Final = 50706
@@ -129,7 +130,9 @@ def _is_camera_raw(path: str | os.PathLike, pages: list[Any], index: int) -> boo
 
 
 def _kind(tags: Any) -> int:
-    return _numbers(tags, _SUBFILE_TYPE, 0)[0]
+    """Returns the bits of the sub-file type; the older tag counts without the newer."""
+    is_reduced = _numbers(tags, _OLD_SUBFILE_TYPE, 1)[0] == 2
+    return _numbers(tags, _SUBFILE_TYPE, _REDUCED if is_reduced else 0)[0]
 
 
 def _numbers(tags: Any, tag: int, *default: int) -> tuple[int, ...]:
