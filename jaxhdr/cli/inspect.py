@@ -26,6 +26,10 @@ def run(arguments: Sequence[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     output = plan_sheet(options.input, options.output, truth=options.truth)
+    if options.layer is not None and options.truth is None:
+        raise UserError(
+            f"--layer is {options.layer!r}, the layer of --truth; name the truth too"
+        )
     if options.stops is not None and len(options.stops) > _MOST_STOPS:
         raise UserError(
             f"--stops has {len(options.stops)} exposures; expected at most "
@@ -69,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
         help="HDR image of the same pixels, in any scale, to compare with",
     )
     parser.add_argument(
+        "--layer",
+        metavar="NAME",
+        help="layer of --truth, if it is an OpenEXR file that holds several (default: "
+        "the finished picture)",
+    )
+    parser.add_argument(
         "--stops",
         nargs="+",
         type=stops,
@@ -88,7 +98,7 @@ def _inspect(options: argparse.Namespace, output: pathlib.Path) -> None:
     encoded = image_io.read_encoded(options.input)
     truth = None
     if options.truth is not None:
-        truth = image_io.read_hdr(options.truth)
+        truth = image_io.read_hdr(options.truth, layer=options.layer)
         inspection.check_truth(truth, encoded)
     reconstructor = open_reconstructor(options)
     details = reconstructor.details(encoded)

@@ -13,6 +13,7 @@ from jaxhdr.image_io.photos import read_encoded, write_png
 from jaxhdr.image_io.plugin import register_plugin
 from jaxhdr.image_io.radiance_files import (
     check_hdr_suffix,
+    layer_names,
     read_hdr,
     read_metadata,
     write_hdr,
@@ -25,6 +26,7 @@ __all__ = [
     "PHOTO_SUFFIXES",
     "check_hdr_suffix",
     "is_hdr_suffix",
+    "layer_names",
     "read_encoded",
     "read_hdr",
     "read_metadata",

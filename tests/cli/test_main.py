@@ -390,6 +390,14 @@ def test_a_sheet_is_drawn_with_the_truth(folder, capsys):
     assert os.listdir("out") == ["sheet.png"]
 
 
+def test_a_layer_of_no_truth_is_refused(folder, capsys):
+    command = ["inspect", "photo.jpg", "-o", "out/sheet.png", "--layer", "diffuse"]
+    assert "--truth" in assert_refused(command, folder, capsys)
+    image_io.write_hdr("truth.hdr", np.ones((30, 40, 3), np.float32))
+    message = assert_refused([*command, "--truth", "truth.hdr"], folder, capsys)
+    assert "only OpenEXR has layers" in message
+
+
 def test_without_matplotlib_a_sheet_is_refused_before_any_work(
     folder, capsys, monkeypatch
 ):
