@@ -17,6 +17,9 @@ HALF_MAX: Final = 65504.0
 """Largest finite half-precision float (IEEE 754 binary16)."""
 
 _METADATA_PREFIX: Final = "jaxhdr:"
+# A smaller image may be empty but for one pixel.
+_MANY_PIXELS: Final = 2**26
+_MOST_EMPTY: Final = 64  # times the stored pixels
 
 
 def read_exr(
@@ -89,7 +92,7 @@ def _read_layer(
     path: str | os.PathLike, source: oiio.ImageInput, layer: Layer
 ) -> Float[np.ndarray, "h w 3"]:
     spec = source.spec()
-    formats.check_size(path, spec.full_width, spec.full_height)
+    _check_window(path, spec)
     stored = spec.getattribute("chromaticities") or primaries.BT709
     # The channels of a layer stand together; a file of many layers is not read whole.
     first, last = min(layer.channels), max(layer.channels)
@@ -103,6 +106,21 @@ def _read_layer(
         return primaries.to_bt709(_to_display_window(picture, spec), stored)
     except ValueError as error:
         raise formats.damaged(path, error) from error
+
+
+def _check_window(path: str | os.PathLike, spec: oiio.ImageSpec) -> None:
+    """Checks that the display window is not out of proportion to what is stored.
+
+    Pixels that are not stored take no room in the file, but in memory.
+    """
+    formats.check_size(path, spec.full_width, spec.full_height)
+    shown, stored = spec.full_width * spec.full_height, spec.width * spec.height
+    if shown > _MANY_PIXELS and shown > _MOST_EMPTY * stored:
+        raise UserError(
+            f"cannot read {path}: its display window has {spec.full_width} x "
+            f"{spec.full_height} pixels, but only {spec.width} x {spec.height} are "
+            "stored; crop it to what is stored"
+        )
 
 
 def _to_display_window(

@@ -1,5 +1,6 @@
 """Which layer of an OpenEXR file is read, and luminance with chroma."""
 
+import resource
 import struct
 
 import numpy as np
@@ -266,6 +267,21 @@ def test_deep_pixels_are_refused_in_words(tmp_path):
     assert output.close()
     with pytest.raises(UserError, match=r"deep pixels are not supported; flatten it$"):
         image_io.read_hdr(path)
+
+
+@pytest.mark.parametrize("names", [("dataWindow", "displayWindow"), ("displayWindow",)])
+def test_few_bytes_for_many_pixels_take_no_memory(tmp_path, names):
+    write_parts(tmp_path / "x.exr", ("", colour(1)))
+    data = bytearray((tmp_path / "x.exr").read_bytes())
+    for name in names:
+        # Behind the name: the type and the size of the attribute.
+        start = data.index(name.encode() + b"\0box2i\0") + len(name) + 11
+        data[start : start + 16] = struct.pack("<4i", 0, 0, 29999, 15999)
+    (tmp_path / "x.exr").write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=r"damaged|30000 x 16000"):
+        image_io.read_hdr(tmp_path / "x.exr")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100e3  # kB
 
 
 # CIE XYZ as primaries; its first and third have no luminance.
