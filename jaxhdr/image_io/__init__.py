@@ -18,6 +18,7 @@ from jaxhdr.image_io.radiance_files import (
     read_metadata,
     write_hdr,
 )
+from jaxhdr.image_io.raw_files import known_response
 from jaxhdr.options import HDR_SUFFIXES
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "PHOTO_SUFFIXES",
     "check_hdr_suffix",
     "is_hdr_suffix",
+    "known_response",
     "layer_names",
     "read_encoded",
     "read_hdr",

@@ -59,6 +59,14 @@ _SIGNATURES: Final = (
     (b"GIF87a", "gif"),
     (b"GIF89a", "gif"),
     (b"BM", "bmp"),
+    # Camera raw that is no TIFF: Fujifilm, Olympus, Panasonic, older Canon, Minolta.
+    (b"FUJIFILMCCD-RAW", "raw"),
+    (b"IIRO", "raw"),
+    (b"IIRS", "raw"),
+    (b"MMOR", "raw"),
+    (b"IIU\0", "raw"),
+    (b"II\x1a\0\0\0HEAPCCDR", "raw"),
+    (b"\0MRM", "raw"),
     *((b"P%d" % kind, "pnm") for kind in range(1, 7)),
 )
 # Brands of ISO/IEC 23008-12 (HEIF) and of AVIF.
@@ -75,6 +83,8 @@ def detect_format(head: bytes) -> str | None:
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
+    if head[4:12] == b"ftypcrx ":  # Canon CR3
+        return "raw"
     if head[4:8] == b"ftyp":
         # Both HEIC and AVIF may have the brand mif1; the compatible brands decide.
         brands = {head[8:12], *(head[at : at + 4] for at in range(16, 64, 4))}

@@ -20,6 +20,7 @@ from jaxhdr.errors import UserError
 from jaxhdr.image_io import formats, icc
 from jaxhdr.image_io.deep_photos import is_deep, read_deep
 from jaxhdr.image_io.orientation import apply_orientation
+from jaxhdr.image_io.raw_files import is_camera_raw, read_raw
 
 _EXIF_ORIENTATION: Final = 0x0112
 _COLOUR_MODES: Final = frozenset(
@@ -33,12 +34,13 @@ _HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
 def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     """Returns a photograph as display-encoded sRGB.
 
-    It reads JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC and AVIF; the content decides
-    which. If a colour profile cannot be used, it is ignored and a warning is logged.
+    It reads JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC and AVIF, and camera raw with
+    the extra `raw`; the content decides which. If a colour profile cannot be used, it
+    is ignored and a warning is logged.
 
     Raises:
       UserError: the file is unreadable, has more than `MAX_PIXELS`, or is not an SDR
-        photograph (but linear HDR, PQ or HLG encoded, or camera raw).
+        photograph (but linear HDR, or PQ or HLG encoded).
     """
     kind = formats.detect_format(formats.read_head(path))
     if kind is None:
@@ -52,6 +54,8 @@ def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
             "with read_hdr"
         )
     with formats.decoding(path):
+        if is_camera_raw(path, kind):
+            return read_raw(path)
         _check_transfer(path, _stated_transfer(path, kind))
         if is_deep(path, kind):
             return read_deep(path, kind)

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import array_files, exr_files, formats, rgbe_files
+from jaxhdr.image_io.raw_files import is_camera_raw
 from jaxhdr.options import HDR_SUFFIXES
 
 _READERS = {
@@ -60,8 +61,10 @@ def read_hdr(
         has no such layer, or several layers and none that is the picture.
     """
     kind = formats.detect_format(formats.read_head(path))
-    if kind != "exr" and kind not in _READERS:
-        what = f"it is a {kind} photograph" if kind else "its format is unknown"
+    is_raw = is_camera_raw(path, kind)
+    if is_raw or (kind != "exr" and kind not in _READERS):
+        name = "camera raw" if is_raw else kind
+        what = f"it is a {name} photograph" if kind else "its format is unknown"
         raise UserError(
             f"cannot read {path} as HDR: {what}; expected OpenEXR, Radiance "
             ".hdr, .npy, .pfm or float TIFF"

@@ -21,6 +21,7 @@ from jaxhdr.options import shipped_names
 from jaxhdr.storage import pretrained, weight_files
 from tests.inference.test_reconstructor import BLUR
 from tests.random_models import random_params, write_random_weights
+from tests.raw_photos import write_dng
 
 
 def write_photo(path: pathlib.Path, *, height: int = 30, width: int = 40) -> None:
@@ -313,6 +314,16 @@ def test_the_header_says_what_the_file_is(folder):
     assert metadata["source"] == "photo.jpg"
     assert metadata["software"].startswith("jaxhdr 0.")
     assert "alignment" not in metadata
+
+
+def test_the_header_says_that_a_photograph_was_camera_raw(folder):
+    pytest.importorskip("rawpy")
+    write_dng(folder / "raw.dng", np.full((30, 40, 3), 0.5))
+    assert main(["raw.dng", "photo.jpg", "-o", "out", "--quiet"]) == 0
+    metadata = image_io.read_metadata("out/raw.exr")
+    assert (metadata["photograph"], metadata["response"]) == ("camera raw", "srgb")
+    assert "photograph" not in image_io.read_metadata("out/photo.exr")
+    assert image_io.read_hdr("out/raw.exr").shape == (30, 40, 3)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
