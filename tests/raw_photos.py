@@ -34,18 +34,10 @@ def write_dng(path, linear: np.ndarray, *, orientation: int = 1, with_preview=Tr
     """Writes a DNG whose first directory is a white preview and whose second is raw."""
     codes = sensor_codes(linear)
     height, width = codes.shape
-    camera = [
-        (271, 2, b"Made up\0"), (272, 2, b"Sensor\0"), (274, 3, [orientation]),
-        (50706, 1, [1, 4, 0, 0]), (50707, 1, [1, 1, 0, 0]),
-        (50708, 2, b"Made up Sensor\0"),
-        (50721, 10, _ratios("i", CAMERA.ravel())),
-        (50728, 5, _ratios("I", neutral() / neutral().max())),
-        (50778, 3, [21]),  # D65
-    ]  # fmt: skip
+    camera = _camera_tags(orientation)
     sensor = [
-        (254, 4, [0]), (256, 4, [width]), (257, 4, [height]), (258, 3, [16]),
-        (259, 3, [1]), (262, 3, [32803]), (277, 3, [1]), (278, 4, [height]),
-        (284, 3, [1]), (33421, 3, [2, 2]), (33422, 1, [0, 1, 1, 2]),
+        *_image_tags(width, height, 1, photometric=32803),
+        (33421, 3, [2, 2]), (33422, 1, [0, 1, 1, 2]),
         (50714, 4, [BLACK_LEVEL]), (50717, 4, [WHITE_LEVEL]),
     ]  # fmt: skip
     preview = [
@@ -60,6 +52,41 @@ def write_dng(path, linear: np.ndarray, *, orientation: int = 1, with_preview=Tr
         first = _append(data, [*sensor, *camera], codes.tobytes())
     data[4:8] = struct.pack("<I", first)
     path.write_bytes(data)
+
+
+def write_linear_dng(path, linear: np.ndarray) -> None:
+    """Writes a DNG whose pixels have three colours already (LinearRaw)."""
+    height, width, channels = linear.shape
+    camera = linear @ (CAMERA @ _TO_XYZ).T / neutral().max()
+    codes = np.rint(camera * (WHITE_LEVEL - BLACK_LEVEL)) + BLACK_LEVEL
+    codes = np.clip(codes, 0, WHITE_LEVEL).astype("<u2")
+    tags = [
+        *_image_tags(width, height, channels, photometric=34892),
+        (50714, 4, [BLACK_LEVEL] * 3), (50717, 4, [WHITE_LEVEL] * 3),
+        *_camera_tags(1),
+    ]  # fmt: skip
+    data = bytearray(b"II*\0\0\0\0\0")
+    data[4:8] = struct.pack("<I", _append(data, tags, codes.tobytes()))
+    path.write_bytes(data)
+
+
+def _camera_tags(orientation: int):
+    return [
+        (271, 2, b"Made up\0"), (272, 2, b"Sensor\0"), (274, 3, [orientation]),
+        (50706, 1, [1, 4, 0, 0]), (50707, 1, [1, 1, 0, 0]),
+        (50708, 2, b"Made up Sensor\0"),
+        (50721, 10, _ratios("i", CAMERA.ravel())),
+        (50728, 5, _ratios("I", neutral() / neutral().max())),
+        (50778, 3, [21]),  # D65
+    ]  # fmt: skip
+
+
+def _image_tags(width: int, height: int, channels: int, *, photometric: int):
+    return [
+        (254, 4, [0]), (256, 4, [width]), (257, 4, [height]), (258, 3, [16] * channels),
+        (259, 3, [1]), (262, 3, [photometric]), (277, 3, [channels]),
+        (278, 4, [height]), (284, 3, [1]),
+    ]  # fmt: skip
 
 
 def _ratios(code: str, values) -> bytes:

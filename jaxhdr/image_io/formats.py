@@ -29,6 +29,15 @@ PHOTO_SUFFIXES: Final = (
     ".pbm",
     ".pgm",
     ".ppm",
+    # camera raw, with the extra `raw`
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".raf",
+    ".orf",
+    ".rw2",
 )
 """Usual suffixes of photographs that `read_encoded` reads."""
 

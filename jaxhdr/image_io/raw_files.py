@@ -21,11 +21,15 @@ from jaxhdr.image_io import formats
 # Tags of TIFF 6.0, its supplement 1 (sub-directories) and DNG 1.4.
 _PHOTOMETRIC, _SUB_DIRECTORIES, _SAMPLE_FORMAT = 262, 330, 339
 _DNG_VERSION: Final = 50706
-_TAGS: Final = (_PHOTOMETRIC, _SUB_DIRECTORIES, _SAMPLE_FORMAT, _DNG_VERSION)
+_PIXELS: Final = ((273, 279), (324, 325))  # begins and sizes of strips, and of tiles
+_TAGS: Final = frozenset(
+    {_PHOTOMETRIC, _SUB_DIRECTORIES, _SAMPLE_FORMAT, _DNG_VERSION, *sum(_PIXELS, ())}
+)
 _SENSOR_PHOTOMETRICS: Final = (32803, 34892)  # CFA and LinearRaw
 _FLOATS: Final = 3  # of the sample format
 _TYPES: Final = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # unsigned integers
 _MOST_DIRECTORIES: Final = 32
+_MOST_VALUES: Final = 2**17  # of one tag, the tiles of a large image
 
 _Directory = dict[int, tuple[int, ...]]
 
@@ -74,9 +78,12 @@ def read_raw(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
                 f"cannot use {path} as a photograph: it is a DNG of floating-point "
                 "numbers, which is already HDR; export it as OpenEXR"
             )
+        is_dng = bool(directories) and _DNG_VERSION in directories[0]
+        if is_dng and _last_byte(directories) > os.path.getsize(path):
+            raise formats.damaged(path, "camera raw: the file ends before its pixels")
         file.seek(0)
         try:
-            codes = _develop(path, rawpy, file, is_dng=_is_dng(directories))
+            codes = _develop(path, rawpy, file, is_dng=is_dng)
         except rawpy.LibRawFileUnsupportedError as error:
             raise UserError(
                 f"cannot read {path}: LibRaw {_version(rawpy)} does not know this "
@@ -110,17 +117,31 @@ def _develop(
         formats.check_size(path, sizes.raw_width, sizes.raw_height)
         formats.check_size(path, sizes.iwidth, sizes.iheight)
         raw.unpack()
+        # A DNG states where the sensor clips. For other files LibRaw has tables, and
+        # lowers their value if the brightest pixel is not far below it.
+        options = {"adjust_maximum_thr": 0.0} if is_dng else {}
         return raw.postprocess(
+            **options,
+            user_sat=_saturation(rawpy, raw),
             use_camera_wb=True,
             no_auto_bright=True,
             output_bps=16,
             gamma=(1, 1),
             output_color=rawpy.ColorSpace.sRGB,
             highlight_mode=rawpy.HighlightMode.Clip,
-            # A DNG states where the sensor clips. For other files LibRaw has tables,
-            # and lowers their value if the brightest pixel is not far below it.
-            **({"adjust_maximum_thr": 0.0} if is_dng else {}),
         )
+
+
+def _saturation(rawpy: Any, raw: Any) -> int | None:
+    """Returns the code at which pixels of three colours clip; None for LibRaw's.
+
+    LibRaw subtracts from it the least of four black levels. Pixels of three colours
+    have no fourth, which counts as 0.
+    """
+    if raw.raw_type != rawpy.RawType.Stack:
+        return None
+    levels = raw.black_level_per_channel
+    return raw.white_level - (min(levels[: raw.num_colors]) - min(levels))
 
 
 def _encode(codes: np.ndarray) -> Float[np.ndarray, "h w 3"]:
@@ -142,8 +163,15 @@ def _version(rawpy: Any) -> str:
     return ".".join(map(str, rawpy.libraw_version))
 
 
-def _is_dng(directories: list[_Directory]) -> bool:
-    return bool(directories) and _DNG_VERSION in directories[0]
+def _last_byte(directories: list[_Directory]) -> int:
+    """Returns where the last strip or tile ends, as the directories say."""
+    ends = [
+        start + size
+        for tags in directories
+        for starts, sizes in _PIXELS
+        for start, size in zip(tags.get(starts, ()), tags.get(sizes, ()), strict=False)
+    ]
+    return max(ends, default=0)
 
 
 def _directories(file: BinaryIO) -> Iterator[_Directory]:
@@ -189,7 +217,7 @@ def _directory(
     (following,) = _unpack(file, order + word)
     for at in range(0, len(table) - size + 1, size):
         tag, kind, number = struct.unpack_from(order + entry_code, table, at)
-        if tag not in _TAGS or kind not in _TYPES or number > 2 * _MOST_DIRECTORIES:
+        if tag not in _TAGS or kind not in _TYPES or number > _MOST_VALUES:
             continue
         code = f"{order}{number}{_TYPES[kind]}"
         field = table[at + size - struct.calcsize(order + word) : at + size]

@@ -84,7 +84,8 @@ def read_rgbe(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     else:
         with open(path, "rb") as file:
             file.seek(header.pixels_at)
-            pixels = rgbe_pixels.decode(file.read(), height, width)
+            stored = file.read(rgbe_pixels.most_bytes(height, width))
+        pixels = rgbe_pixels.decode(stored, height, width)
     if not (header.exposure == 1.0).all():
         with np.errstate(over="ignore"):
             pixels = (pixels / header.exposure).astype(np.float32)

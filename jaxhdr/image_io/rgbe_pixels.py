@@ -33,6 +33,11 @@ def fewest_bytes(height: int, width: int) -> int:
     return height * (4 + 8 * -(-width // _LONGEST_RUN))
 
 
+def most_bytes(height: int, width: int) -> int:
+    """Returns the greatest size of rows in any encoding, where no run saves a byte."""
+    return height * (4 + 8 * width)
+
+
 def decode(data: bytes, height: int, width: int) -> Float[np.ndarray, "h w 3"]:
     """Returns the pixels in the order of the file.
 

@@ -9,7 +9,7 @@ import pytest
 from jaxhdr import image_io
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import formats, raw_files
-from tests.raw_photos import write_dng
+from tests.raw_photos import write_dng, write_linear_dng
 
 pytest.importorskip("rawpy")
 
@@ -52,6 +52,14 @@ def test_a_dng_is_linear_radiance_that_is_encoded_as_srgb(tmp_path, with_preview
     np.testing.assert_allclose(found, np.minimum(_COLOURS, 1), rtol=0.02, atol=0.002)
     assert (centres(encoded)[1, 1] > 0.9999).all()  # what clips stays at 1
     assert encoded.max() <= 1
+
+
+def test_a_dng_of_three_colours_per_pixel_clips_at_1_too(tmp_path):
+    write_linear_dng(tmp_path / "x.dng", patches())
+    encoded = image_io.read_encoded(tmp_path / "x.dng")
+    found = linear(centres(encoded)).reshape(6, 3)
+    np.testing.assert_allclose(found, np.minimum(_COLOURS, 1), rtol=0.02, atol=0.002)
+    assert (centres(encoded)[1, 1] > 0.9999).all()
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
@@ -99,15 +107,16 @@ def test_a_truncated_dng_is_one_sentence(tmp_path, share):
     assert "\n" not in str(error.value) and not str(error.value).endswith(".")
 
 
-def test_a_dng_whose_pixels_end_early_is_refused(tmp_path):
+def test_a_dng_whose_pixels_end_early_is_refused(tmp_path, capfd):
     write_dng(tmp_path / "x.dng", patches(), with_preview=False)
     data = bytearray((tmp_path / "x.dng").read_bytes())
     strip = bytes([0x11, 0x01, 4, 0, 1, 0, 0, 0])  # tag 273, one LONG
     at = data.index(strip) + 8
     data[at : at + 4] = struct.pack("<I", len(data) - 100)
     (tmp_path / "x.dng").write_bytes(data)
-    with pytest.raises(UserError, match="damaged or truncated"):
+    with pytest.raises(UserError, match=r"damaged or truncated .* before its pixels"):
         image_io.read_encoded(tmp_path / "x.dng")
+    assert capfd.readouterr() == ("", "")  # LibRaw would write to the terminal
 
 
 @pytest.mark.parametrize("limit", ["size", "memory"])
