@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from jaxhdr.errors import UserError
+from jaxhdr.image_io import formats
 
 _COLOUR: Final = {
     "rgb": ("R", "G", "B"),
@@ -28,6 +29,7 @@ _IDS: Final = re.compile(
     r"crypto|(?:^|[._ -]|object|material|asset|instance|mesh|primitive)ids?\d*$"
 )
 _USUAL_VIEWS: Final = ("left", "right")
+_MOST_NAMES: Final = 60  # in a message
 
 
 class Part(NamedTuple):
@@ -192,7 +194,14 @@ def _named(path: str | os.PathLike, layers: list[Layer], name: str) -> Layer:
 
 
 def _names(layers: Sequence[Layer]) -> str:
-    return ", ".join(layer.name or "a layer without a name" for layer in layers)
+    return listed([layer.name or "a layer without a name" for layer in layers])
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns names for a sentence; of many, the first."""
+    rest = len(names) - _MOST_NAMES
+    more = f" and {rest} more" if rest > 0 else ""
+    return formats.printable(", ".join(names[:_MOST_NAMES])) + more
 
 
 def _why_none(parts: Sequence[Part]) -> str:
@@ -201,7 +210,7 @@ def _why_none(parts: Sequence[Part]) -> str:
     channels = [channel for part in parts for channel in part.channels]
     if any(_coloured(parts)):
         return (
-            f"its channels {', '.join(channels)} hold ids or unsigned integers; "
+            f"its channels {listed(channels)} hold ids or unsigned integers; "
             "expected floating-point radiance"
         )
-    return f"its channels are {', '.join(channels)}; expected R, G, B or Y"
+    return f"its channels are {listed(channels)}; expected R, G, B or Y"

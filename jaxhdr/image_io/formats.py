@@ -162,8 +162,13 @@ def decoding(path: str | os.PathLike) -> Iterator[None]:
         raise damaged(path, error) from error
 
 
+def printable(text: str) -> str:
+    """Returns text of a file for a sentence, with ? for what terminals obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def damaged(path: str | os.PathLike, reason: object) -> UserError:
     """Returns the error for a file whose first bytes are right but which is damaged."""
     text = " ".join(str(reason).replace(os.fspath(path), "file").split()).rstrip(".")
-    text = text[:_MAX_REASON] or type(reason).__name__
+    text = printable(text[:_MAX_REASON]) or type(reason).__name__
     return UserError(f"cannot read {path}: it is damaged or truncated ({text})")

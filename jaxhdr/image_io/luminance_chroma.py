@@ -17,9 +17,11 @@ from jaxtyping import Float
 
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import formats, primaries
+from jaxhdr.image_io.exr_layers import listed
 from jaxhdr.image_io.oiio import open_input
 
 _HEADER_BYTES: Final = 65536  # the list of channels is one of the first attributes
+_LONGEST_NAME: Final = 255  # of OpenEXR
 _CHANNEL_LIST: Final = b"channels\0chlist\0"
 _READER: Final = "openexr:core"
 """OpenImageIO's switch between OpenEXR's C and C++ libraries; only C++ reads chroma."""
@@ -40,6 +42,8 @@ def _listed_channels(path: str | os.PathLike) -> Iterator[tuple[str, int, int]]:
         position, end = 4, min(4 + size, len(stored))
         while (name_end := stored.find(b"\0", position, end)) > position:
             name = stored[position:name_end].decode("latin-1")
+            if len(name) > _LONGEST_NAME or not name.isprintable():
+                return  # the list is damaged, which OpenImageIO will say
             # Behind the name: the type, a flag with three bytes to spare, the steps.
             position = name_end + 17
             if position <= end:
@@ -56,7 +60,7 @@ def open_subsampled(path: str | os.PathLike) -> Iterator[oiio.ImageInput]:
     names = {name for name, *_ in _listed_channels(path)}
     if not {"Y", "RY", "BY"} <= names <= {"Y", "RY", "BY", "A"}:
         raise UserError(
-            f"cannot read {path}: some of its channels {', '.join(sorted(names))} are "
+            f"cannot read {path}: some of its channels {listed(sorted(names))} are "
             "subsampled, expected that of Y, RY, BY only; save it as R, G, B"
         )
     with contextlib.ExitStack() as stack:

@@ -168,7 +168,7 @@ def _parse_multipliers(
 
 
 def _text(value: bytes) -> str:
-    return value.strip()[:_LONGEST_LINE].decode("latin-1")
+    return formats.printable(value.strip()[:_LONGEST_LINE].decode("latin-1"))
 
 
 def write_rgbe(path: str | os.PathLike, hdr: Float[np.ndarray, "h w 3"]) -> None:

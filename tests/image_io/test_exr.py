@@ -417,6 +417,26 @@ def test_a_star_on_a_black_sky_is_read(tmp_path):
     assert hdr.sum() == pytest.approx(hdr[3, 5].sum())
 
 
+def test_a_damaged_list_of_channels_is_one_short_sentence(tmp_path):
+    write_luminance_chroma(tmp_path / "x.exr", _scene(32, 48))
+    data = bytearray((tmp_path / "x.exr").read_bytes())
+    at = data.index(b"chlist\0") + 7
+    data[at : at + 4] = struct.pack("<I", 2**31 - 1)
+    (tmp_path / "x.exr").write_bytes(data)
+    with pytest.raises(UserError, match="damaged") as error:
+        image_io.read_hdr(tmp_path / "x.exr")
+    assert len(str(error.value)) < 500 and str(error.value).isprintable()
+
+
+def test_many_layers_are_named_in_one_short_sentence(tmp_path):
+    channels = {}
+    for number in range(300):
+        channels |= colour(1, prefix=f"light{number:03}.")
+    write_parts(tmp_path / "x.exr", ("", channels))
+    with pytest.raises(UserError, match="light059 and 240 more"):
+        image_io.read_hdr(tmp_path / "x.exr")
+
+
 def test_other_subsampled_channels_are_refused_in_words(tmp_path):
     rgb = _scene(8, 12)
     write_luminance_chroma(tmp_path / "x.exr", rgb, names=("B", "G", "R"))

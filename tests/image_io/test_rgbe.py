@@ -147,6 +147,7 @@ def test_every_header_is_read_and_exposure_undone(tmp_path, encode, header):
     [
         ("#?RADIANCE\nFORMAT= 32-bit_rle_xyze\n", "XYZE"),
         ("#?RADIANCE\nFORMAT=32-bit_float\n", "FORMAT=32-bit_float; expected"),
+        ("#?RADIANCE\nEXPOSURE=\x1b[2J\n", r"EXPOSURE=\?\[2J; expected 1 positive"),
         (_USUAL + 300 * "EXPOSURE=1e30\n", "product"),
         (_USUAL + 300 * "EXPOSURE=1e-30\n", "product"),
         (_USUAL.replace("\n", "\r\n") + "EXPOSURE=0\r\n", "EXPOSURE=0"),
