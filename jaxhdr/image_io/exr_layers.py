@@ -26,7 +26,8 @@ _BEAUTY: Final = frozenset(
 )
 """Last words of the names that renderers give to the finished picture."""
 _IDS: Final = re.compile(
-    r"crypto|(?:^|[._ -]|object|material|asset|instance|mesh|primitive)ids?\d*$"
+    r"(?i:crypto)|[a-z]I[Dd]s?\d*$"
+    r"|(?i:(?:^|[._ -]|object|material|asset|instance|mesh|primitive)ids?\d*$)"
 )
 _USUAL_VIEWS: Final = ("left", "right")
 _MOST_NAMES: Final = 60  # in a message
@@ -136,7 +137,7 @@ def _holds_ids(part: Part, layer: Layer) -> bool:
     # Cryptomatte stores its ids in r, g, b of layers that are numbered from 00.
     listed = layer.name.rstrip("0123456789") in part.id_names
     is_lower = bool(part.id_names) and layer.kind == "lower"
-    return listed or is_lower or _IDS.search(layer.name.lower()) is not None
+    return listed or is_lower or _IDS.search(layer.name) is not None
 
 
 def _view_of(part: Part, prefix: str) -> str:

@@ -22,7 +22,7 @@ from jaxhdr.image_io.oiio import open_input, read_pixels, write_pixels
 from jaxhdr.image_io.orientation import apply_orientation
 
 _MAX_HEADER_BYTES: Final = 2**20
-_HEADER_END: Final = re.compile(rb"\n\r?\n")
+_HEADER_END: Final = re.compile(rb"\n(?:\r?\n)+")
 _RESOLUTION: Final = re.compile(
     rb"([+-][XY])[ \t]+(\d{1,9})[ \t]+([+-][XY])[ \t]+(\d{1,9})[ \t]*\r?\n"
 )

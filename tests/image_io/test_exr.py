@@ -448,3 +448,24 @@ def test_other_subsampled_channels_are_refused_in_words(tmp_path):
     (tmp_path / "x.exr").write_bytes(data[: len(data) // 2])
     with pytest.raises(UserError, match="damaged or truncated"):
         image_io.read_hdr(tmp_path / "x.exr")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_picture"),
+    [("RenderID", False), ("mesh_id", False), ("id", False), ("objectId01", False),
+     ("CRYPTO", False), ("grid", True), ("solid", True), ("liquid2", True)],
+)  # fmt: skip
+def test_names_of_ids_are_told_from_words_that_end_alike(tmp_path, name, is_picture):
+    write_parts(tmp_path / "x.exr", ("", colour(2, prefix=f"{name}.")))
+    assert image_io.layer_names(tmp_path / "x.exr") == ([name] if is_picture else [])
+
+
+def test_a_channel_of_integers_beside_colour_is_no_hindrance(tmp_path):
+    spec = oiio.ImageSpec(_SHAPE[1], _SHAPE[0], 4, "float")
+    spec.channelnames = ("R", "G", "B", "objectId")
+    spec.channelformats = ("half", "half", "half", "uint")
+    pixels = np.full((*_SHAPE, 4), 0.5, np.float32)
+    path = str(tmp_path / "x.exr")
+    output = oiio.ImageOutput.create(path)
+    assert output.open(path, spec) and output.write_image(pixels) and output.close()
+    assert (image_io.read_hdr(path) == 0.5).all()

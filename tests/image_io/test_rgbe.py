@@ -123,6 +123,7 @@ def test_every_direction_is_turned_upright(tmp_path, encode, axes, line_end):
         "#?RGBE\nFORMAT=32-bit_rle_rgbe\nEXPOSURE=4\n",
         "#?RADIANCE\nEXPOSURE=4\nFORMAT= 32-bit_rle_rgbe \n",
         "#?RADIANCE\nEXPOSURE= 4 \nFORMAT=\t32-bit_rle_rgbe\n",
+        "#?RADIANCE\nFORMAT=32-bit_rle_rgbe\nEXPOSURE=4\n\n\n",
         "#?RADIANCE\nEXPOSURE=4\n",  # Radiance takes this for RGBE
         "#?RADIANCE\n" + 98 * "oconv\n" + "EXPOSURE=4\nFORMAT=32-bit_rle_rgbe\n",
         "#?RADIANCE\n"
