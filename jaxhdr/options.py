@@ -12,8 +12,9 @@ from jaxhdr.errors import UserError
 PRECISIONS: Final = ("auto", "float32", "bfloat16")
 """Number formats in which a model computes; `auto` chooses the fastest."""
 
-RESPONSES: Final = ("estimated", "srgb")
-"""Camera response of a photograph: estimated by the model, or known to be sRGB."""
+RESPONSES: Final = ("auto", "estimated", "srgb")
+"""Camera response of a photograph: estimated by the model, or known to be sRGB; `auto`
+is `srgb` for camera raw, whose response is known, and `estimated` for other files."""
 
 SIZES: Final = ("auto", "full", "best")
 """Sizes at which a model computes a photograph, besides a number of pixels."""

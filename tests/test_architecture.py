@@ -82,6 +82,7 @@ OWNERS = {
     "orbax": {"storage"},
     "pi_heif": {"image_io"},
     "PIL": {"evaluation", "imaging", "image_io", "pictures"},
+    "rawpy": {"image_io"},
     "safetensors": {"storage"},
     "scipy": {"imaging", "metrics"},
     "skimage": set(),

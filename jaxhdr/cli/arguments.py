@@ -78,7 +78,8 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         choices=options.RESPONSES,
         default=options.RESPONSES[0],
         help="camera response: estimated by the model, or srgb if you know that the "
-        "image is sRGB-encoded, for example a render (default: estimated)",
+        "image is sRGB-encoded, for example a render (default: auto, which is srgb for "
+        "camera raw, else estimated)",
     )
 
 

@@ -4,10 +4,11 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from jaxhdr.cli.arguments import Parser
+from jaxhdr.errors import UserError
 from jaxhdr.options import (
     ALIGNMENTS,
     BLACK_NITS,
@@ -17,6 +18,8 @@ from jaxhdr.options import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from jaxhdr import metrics
 
 NAME: Final = "compare"
@@ -43,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
             pixels_per_degree=options.pixels_per_degree,
         ),
     )
-    test, reference = (image_io.read_hdr(x) for x in (options.test, options.reference))
+    test, reference = _read_hdr(options)
     photograph = options.photograph and image_io.read_encoded(options.photograph)
     scores = metrics.compare(
         test,
@@ -55,6 +58,21 @@ def run(arguments: Sequence[str]) -> int:
     text = _as_json(scores, protocol) if options.json else _table(scores, protocol)
     sys.stdout.write(text + "\n")
     return 0
+
+
+def _read_hdr(options: argparse.Namespace) -> "Iterator[np.ndarray]":
+    """Yields the estimate and the truth; the layer is that of files with several."""
+    from jaxhdr import image_io
+
+    paths, layer = (options.test, options.reference), options.layer
+    has_several = [layer and len(image_io.layer_names(path)) > 1 for path in paths]
+    if layer is not None and not any(has_several):
+        raise UserError(
+            f"--layer is {layer!r}, but neither {options.test} nor {options.reference} "
+            "is an OpenEXR file with several layers; leave it out"
+        )
+    for path, is_choice in zip(paths, has_several, strict=True):
+        yield image_io.read_hdr(path, layer=layer if is_choice else None)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PHOTO",
         help="photograph that the estimate was made from; scores of clipped pixels "
         "need it",
+    )
+    parser.add_argument(
+        "--layer",
+        metavar="NAME",
+        help="layer to read from OpenEXR files that hold several (default: the "
+        "finished picture)",
     )
     parser.add_argument(
         "--alignment",

@@ -26,6 +26,10 @@ def run(arguments: Sequence[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     output = plan_sheet(options.input, options.output, truth=options.truth)
+    if options.layer is not None and options.truth is None:
+        raise UserError(
+            f"--layer is {options.layer!r}, the layer of --truth; name the truth too"
+        )
     if options.stops is not None and len(options.stops) > _MOST_STOPS:
         raise UserError(
             f"--stops has {len(options.stops)} exposures; expected at most "
@@ -69,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
         help="HDR image of the same pixels, in any scale, to compare with",
     )
     parser.add_argument(
+        "--layer",
+        metavar="NAME",
+        help="layer of --truth, if it is an OpenEXR file that holds several (default: "
+        "the finished picture)",
+    )
+    parser.add_argument(
         "--stops",
         nargs="+",
         type=stops,
@@ -86,12 +96,13 @@ def _inspect(options: argparse.Namespace, output: pathlib.Path) -> None:
 
     # Both files are read before the model runs, which takes much longer.
     encoded = image_io.read_encoded(options.input)
+    known = image_io.known_response(options.input)
     truth = None
     if options.truth is not None:
-        truth = image_io.read_hdr(options.truth)
+        truth = image_io.read_hdr(options.truth, layer=options.layer)
         inspection.check_truth(truth, encoded)
     reconstructor = open_reconstructor(options)
-    details = reconstructor.details(encoded)
+    details = reconstructor.details(encoded, known_response=known)
     aligned = reconstructor.alignment
     sheet.write_sheet(
         output,
@@ -100,7 +111,7 @@ def _inspect(options: argparse.Namespace, output: pathlib.Path) -> None:
         title=text_of(options.input),
         notes=[
             f"model: {reconstructor.label}, computed in {reconstructor.precision}, "
-            f"response: {reconstructor.response}",
+            f"response: {reconstructor.response_of(known)}",
             *([f"alignment: {aligned}"] if aligned else []),
         ],
     )

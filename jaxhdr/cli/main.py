@@ -9,9 +9,10 @@ import argparse
 import concurrent.futures
 import contextlib
 import logging
+import pathlib
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from jaxhdr._version import __version__
 from jaxhdr.cli import compare, convert, data, inspect
@@ -148,28 +149,27 @@ def _processed(
     The photograph after the one that is computed is read, and the result before it is
     written, in threads of their own. Only these three are in memory.
     """
-    from jaxhdr import image_io
-
     with (
         concurrent.futures.ThreadPoolExecutor(1) as reader,
         concurrent.futures.ThreadPoolExecutor(1) as writer,
     ):
         # Reading begins before the model is loaded.
-        read = reader.submit(image_io.read_encoded, jobs[0].source)
+        read = reader.submit(_read, jobs[0].source)
         reconstructor = open_reconstructor(options)
         written = None
         for job, following in zip(jobs, [*jobs[1:], None], strict=True):
-            encoded = read
+            photograph = read
             if following is not None:
-                read = reader.submit(image_io.read_encoded, following.source)
+                read = reader.submit(_read, following.source)
             try:
-                hdr = reconstructor(encoded.result(), may_overwrite=True)
+                hdr, known = _computed(photograph, reconstructor)
             except (UserError, MemoryError) as error:
                 result = error
             else:
-                result = writer.submit(_write, job, hdr, options, reconstructor)
+                metadata = _metadata(job, reconstructor, known)
+                result = writer.submit(_write, job, hdr, options, metadata)
                 del hdr
-            del encoded
+            del photograph
             if written is not None:
                 yield _ended(*written)
             written = job, result
@@ -189,22 +189,45 @@ def _ended(
     return job, None
 
 
-def _write(job: Job, hdr, options: argparse.Namespace, reconstructor) -> None:
-    from jaxhdr import image_io
-    from jaxhdr.pictures import previews
+def _computed(
+    photograph: "concurrent.futures.Future[tuple[Any, str | None]]", reconstructor: Any
+) -> tuple[Any, str | None]:
+    encoded, known = photograph.result()
+    hdr = reconstructor(encoded, may_overwrite=True, known_response=known)
+    return hdr, known
 
+
+def _read(source: pathlib.Path) -> tuple[Any, str | None]:
+    """Returns a photograph, and its response if the file says what it is."""
+    from jaxhdr import image_io
+
+    return image_io.read_encoded(source), image_io.known_response(source)
+
+
+def _metadata(job: Job, reconstructor: Any, known: str | None) -> dict[str, str]:
     metadata = {
         "scale": reconstructor.scale,
         "model": reconstructor.label,
         "precision": reconstructor.precision,
-        "response": reconstructor.response,
+        "response": reconstructor.response_of(known),
         "software": f"jaxhdr {__version__}",
         "source": text_of(job.source),
     }
+    if known is not None:
+        metadata["photograph"] = "camera raw"
     if reconstructor.size is not None:
         metadata["size"] = str(reconstructor.size)
     if reconstructor.alignment:
         metadata["alignment"] = reconstructor.alignment
+    return metadata
+
+
+def _write(
+    job: Job, hdr: Any, options: argparse.Namespace, metadata: dict[str, str]
+) -> None:
+    from jaxhdr import image_io
+    from jaxhdr.pictures import previews
+
     image_io.write_hdr(job.output, hdr, half=not options.float, metadata=metadata)
     if job.preview is not None:
         small = previews.shrink(hdr, _PREVIEW_SIDE)

@@ -13,10 +13,12 @@ from jaxhdr.image_io.photos import read_encoded, write_png
 from jaxhdr.image_io.plugin import register_plugin
 from jaxhdr.image_io.radiance_files import (
     check_hdr_suffix,
+    layer_names,
     read_hdr,
     read_metadata,
     write_hdr,
 )
+from jaxhdr.image_io.raw_files import known_response
 from jaxhdr.options import HDR_SUFFIXES
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "PHOTO_SUFFIXES",
     "check_hdr_suffix",
     "is_hdr_suffix",
+    "known_response",
+    "layer_names",
     "read_encoded",
     "read_hdr",
     "read_metadata",

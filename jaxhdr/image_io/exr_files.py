@@ -1,7 +1,7 @@
-"""Reads and writes OpenEXR: RGB channels by name, and strings in the header."""
+"""Reads and writes OpenEXR: one layer of colour, and strings in the header."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -9,80 +9,118 @@ import OpenImageIO as oiio
 from jaxtyping import Float
 
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import formats, primaries
+from jaxhdr.image_io import formats, luminance_chroma, primaries
+from jaxhdr.image_io.exr_layers import Layer, Part, choose_layer, find_layers
 from jaxhdr.image_io.oiio import open_input, read_pixels, write_pixels
 
 HALF_MAX: Final = 65504.0
 """Largest finite half-precision float (IEEE 754 binary16)."""
 
 _METADATA_PREFIX: Final = "jaxhdr:"
+# A smaller image may be empty but for one pixel.
+_MANY_PIXELS: Final = 2**26
+_MOST_EMPTY: Final = 64  # times the stored pixels
 
 
-def read_exr(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
-    """Returns the first part that holds a colour image, in BT.709 primaries.
+def read_exr(
+    path: str | os.PathLike, *, layer: str | None = None
+) -> Float[np.ndarray, "h w 3"]:
+    """Returns one layer in BT.709 primaries; see `exr_layers.choose_layer`.
+
+    Args:
+      path: the file.
+      layer: name of a layer or of a part; None for the picture.
 
     Raises:
-      UserError: no part holds R, G, B or Y, several layers do, or the colour is stored
-        as luminance and chroma.
+      UserError: the file is damaged, or no layer or several are its picture.
     """
+    if luminance_chroma.has_subsampled_channels(path):
+        if layer is not None:
+            raise UserError(
+                f"cannot read layer {layer!r} of {path}: it holds one picture, as "
+                "luminance and chroma; leave the layer out"
+            )
+        with luminance_chroma.open_subsampled(path) as source:
+            plain = Layer(0, "", True, "", "subsampled", (0, 1, 2))
+            return _read_layer(path, source, plain)
     with open_input(path, "openexr") as source:
-        part, names = 0, []
-        while source.seek_subimage(part, 0):
-            channels = tuple(source.spec().channelnames)
-            chosen = _choose_channels(path, channels)
-            if chosen:
-                return _read_part(path, source, chosen)
-            names += channels
-            part += 1
-    raise UserError(
-        f"cannot read {path}: its channels are {', '.join(names)}; expected R, G, B "
-        "or Y"
-    )
+        chosen = choose_layer(path, _parts(source), layer)
+        source.seek_subimage(chosen.part, 0)
+        return _read_layer(path, source, chosen)
 
 
-def _choose_channels(
-    path: str | os.PathLike, names: Sequence[str]
-) -> tuple[int, int, int] | None:
-    """Returns the positions of R, G and B, or None if the part holds no colour.
+def exr_layer_names(path: str | os.PathLike) -> list[str]:
+    """Returns the names of the layers that may be pictures; "" has no name."""
+    if luminance_chroma.has_subsampled_channels(path):
+        return [""]
+    with open_input(path, "openexr") as source:
+        return [layer.name for layer in find_layers(_parts(source))]
 
-    Channels are found by name, because OpenEXR sorts them by name. The name of a layer
-    stands before a dot (`diffuse.R`).
-    """
-    positions = {name.upper(): index for index, name in enumerate(names)}
-    prefixes = ["", *sorted({key.rpartition(".")[0] + "." for key in positions})]
-    colour = [p for p in prefixes if all(p + c in positions for c in "RGB")]
-    if "" in colour or len(colour) == 1:
-        layer = "" if "" in colour else colour[0]
-        return positions[layer + "R"], positions[layer + "G"], positions[layer + "B"]
-    if colour:
-        raise UserError(
-            f"cannot read {path}: it holds several layers "
-            f"({', '.join(p[:-1] for p in colour)}), expected one; save the one you "
-            "want alone"
+
+def _parts(source: oiio.ImageInput) -> list[Part]:
+    parts = []
+    while source.seek_subimage(len(parts), 0):
+        spec = source.spec()
+        names = tuple(spec.channelnames)
+        types = spec.channelformats or (spec.format,) * len(names)
+        text = {a.name: a.value for a in spec.extra_attribs if _is_of_layers(a.name)}
+        parts.append(
+            Part(
+                name=str(text.pop("oiio:subimagename", "")),
+                view=str(text.pop("view", "")),
+                views=_words_of(text.pop("multiView", ())),
+                channels=names,
+                types=tuple(map(str, types)),
+                is_deep=spec.deep,
+                id_names=tuple(map(str, text.values())),
+            )
         )
-    if {"RY", "BY"} & positions.keys():
-        raise UserError(
-            f"cannot read {path}: luminance-chroma channels (Y, RY, BY) are not "
-            "supported; save it as R, G, B"
-        )
-    grey = positions.get("Y")
-    return None if grey is None else (grey, grey, grey)
+    return parts
 
 
-def _read_part(
-    path: str | os.PathLike, source: oiio.ImageInput, chosen: tuple[int, int, int]
+def _is_of_layers(attribute: str) -> bool:
+    is_id_name = attribute.startswith("cryptomatte/") and attribute.endswith("/name")
+    return is_id_name or attribute in ("oiio:subimagename", "view", "multiView")
+
+
+def _words_of(value: object) -> tuple[str, ...]:
+    words = value if isinstance(value, tuple) else (value,)
+    return tuple(map(str, words))
+
+
+def _read_layer(
+    path: str | os.PathLike, source: oiio.ImageInput, layer: Layer
 ) -> Float[np.ndarray, "h w 3"]:
     spec = source.spec()
-    formats.check_size(path, spec.full_width, spec.full_height)
-    pixels = read_pixels(path, source, dtype="float")[..., list(chosen)]
-    linear = _to_display_window(pixels, spec)
-    stored = spec.getattribute("chromaticities")
-    if stored is None:
-        return linear
+    _check_window(path, spec)
+    stored = spec.getattribute("chromaticities") or primaries.BT709
+    # The channels of a layer stand together; a file of many layers is not read whole.
+    first, last = min(layer.channels), max(layer.channels)
+    pixels = read_pixels(path, source, dtype="float", channels=(first, last + 1))
+    picture = pixels[..., [channel - first for channel in layer.channels]]
     try:
-        return primaries.to_bt709(linear, stored)
+        if layer.kind == "subsampled":
+            picture = luminance_chroma.sharpened(picture, stored)
+        elif layer.kind == "luminance_chroma":
+            picture = luminance_chroma.to_rgb(picture, stored)
+        return primaries.to_bt709(_to_display_window(picture, spec), stored)
     except ValueError as error:
         raise formats.damaged(path, error) from error
+
+
+def _check_window(path: str | os.PathLike, spec: oiio.ImageSpec) -> None:
+    """Checks that the display window is not out of proportion to what is stored.
+
+    Pixels that are not stored take no room in the file, but in memory.
+    """
+    formats.check_size(path, spec.full_width, spec.full_height)
+    shown, stored = spec.full_width * spec.full_height, spec.width * spec.height
+    if shown > _MANY_PIXELS and shown > _MOST_EMPTY * stored:
+        raise UserError(
+            f"cannot read {path}: its display window has {spec.full_width} x "
+            f"{spec.full_height} pixels, but only {spec.width} x {spec.height} are "
+            "stored; crop it to what is stored"
+        )
 
 
 def _to_display_window(
@@ -126,6 +164,8 @@ def write_exr(
 
 def read_exr_metadata(path: str | os.PathLike) -> dict[str, str]:
     """Returns the strings that `write_exr` stored in the header."""
+    if luminance_chroma.has_subsampled_channels(path):
+        return {}
     with open_input(path, "openexr") as source:
         return {
             entry.name.removeprefix(_METADATA_PREFIX): str(entry.value)

@@ -31,6 +31,15 @@ PHOTO_SUFFIXES: Final = (
     ".pbm",
     ".pgm",
     ".ppm",
+    # camera raw, with the extra `raw`
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+    ".raf",
+    ".orf",
+    ".rw2",
 )
 """Usual suffixes of photographs that `read_encoded` reads."""
 
@@ -75,6 +84,14 @@ _SIGNATURES: Final = (
     (b"GIF87a", "gif"),
     (b"GIF89a", "gif"),
     (b"BM", "bmp"),
+    # Camera raw that is no TIFF: Fujifilm, Olympus, Panasonic, older Canon, Minolta.
+    (b"FUJIFILMCCD-RAW", "raw"),
+    (b"IIRO", "raw"),
+    (b"IIRS", "raw"),
+    (b"MMOR", "raw"),
+    (b"IIU\0", "raw"),
+    (b"II\x1a\0\0\0HEAPCCDR", "raw"),
+    (b"\0MRM", "raw"),
     *((b"P%d" % kind, "pnm") for kind in range(1, 7)),
 )
 # Brands of ISO/IEC 23008-12 (HEIF) and of AVIF.
@@ -91,6 +108,8 @@ def detect_format(head: bytes) -> str | None:
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
+    if head[4:12] == b"ftypcrx ":  # Canon CR3
+        return "raw"
     if head[4:8] == b"ftyp":
         # Both HEIC and AVIF may have the brand mif1; the compatible brands decide.
         brands = {head[8:12], *(head[at : at + 4] for at in range(16, 64, 4))}
@@ -166,13 +185,18 @@ def decoding(path: str | os.PathLike) -> Iterator[None]:
         raise damaged(path, error) from error
 
 
+def printable(text: str) -> str:
+    """Returns text of a file for a sentence, with ? for what terminals obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def damaged(path: str | os.PathLike, reason: object) -> UserError:
     """Returns the error for a file whose first bytes are right but which is not read.
 
     It is called damaged, except where the decoder says that it does not know its kind.
     """
     text = " ".join(str(reason).replace(os.fspath(path), "file").split()).rstrip(".")
-    text = text[:_MAX_REASON] or type(reason).__name__
+    text = printable(text[:_MAX_REASON]) or type(reason).__name__
     if _UNSUPPORTED.search(text):
         return UserError(
             f"cannot read {path}: it is of a kind that is not supported ({text}); save "

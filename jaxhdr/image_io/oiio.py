@@ -48,7 +48,11 @@ def open_input(path: str | os.PathLike, reader: str) -> Iterator[oiio.ImageInput
 
 
 def read_pixels(
-    path: str | os.PathLike, source: oiio.ImageInput, *, dtype: str
+    path: str | os.PathLike,
+    source: oiio.ImageInput,
+    *,
+    dtype: str,
+    channels: tuple[int, int] | None = None,
 ) -> Shaped[np.ndarray, "h w c"]:
     """Returns the pixels of the open image.
 
@@ -56,6 +60,7 @@ def read_pixels(
       path: the file, named in errors.
       source: the open file.
       dtype: type of the pixels; "unknown" keeps that of the file.
+      channels: the first channel and the one behind the last; None for all.
 
     Raises:
       UserError: the size is not allowed, or the pixels are damaged.
@@ -68,11 +73,12 @@ def read_pixels(
         raise UserError(
             f"cannot read {path}: deep pixels are not supported; flatten it"
         )
-    pixels = source.read_image(source.current_subimage(), 0, 0, spec.nchannels, dtype)
+    first, end = channels or (0, spec.nchannels)
+    pixels = source.read_image(source.current_subimage(), 0, first, end, dtype)
     error = source.geterror()
     if pixels is None or error:
         raise formats.damaged(path, error or "no pixels")
-    return pixels.reshape(spec.height, spec.width, spec.nchannels)
+    return pixels.reshape(spec.height, spec.width, end - first)
 
 
 def embedded_profile(spec: oiio.ImageSpec) -> bytes | None:

@@ -17,19 +17,20 @@ from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import deep_photos, formats, pillow_photos
 from jaxhdr.image_io.raster import Raster, to_encoded
+from jaxhdr.image_io.raw_files import is_camera_raw, read_raw
 from jaxhdr.image_io.tiff_pages import Page, find_page
 
 
 def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     """Returns a photograph as display-encoded sRGB.
 
-    It reads JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC, AVIF and JPEG XL; the content
-    decides which. If a colour profile cannot be used, it is ignored and a warning is
-    logged.
+    It reads JPEG, PNG, TIFF, WebP, BMP, GIF, PNM, HEIC, AVIF and JPEG XL, and camera
+    raw with the extra `raw`; the content decides which. If a colour profile cannot be
+    used, it is ignored and a warning is logged.
 
     Raises:
       UserError: the file is unreadable, has more than `MAX_PIXELS`, or is not an SDR
-        photograph (but linear HDR, PQ or HLG encoded, or camera raw).
+        photograph (but linear HDR, or PQ or HLG encoded).
     """
     kind = formats.detect_format(formats.read_head(path))
     if kind is None:
@@ -40,6 +41,8 @@ def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     if kind in formats.HDR_FORMATS:
         raise _already_linear(path)
     with formats.decoding(path):
+        if is_camera_raw(path, kind):
+            return read_raw(path)
         raster = decode(path, kind)
         if raster.colour.is_hdr:
             raise UserError(
@@ -89,7 +92,7 @@ def _check_page(path: str | os.PathLike, page: Page) -> None:
     Raises:
       UserError: it is not.
     """
-    if page.is_camera_raw:
+    if page.is_thumbnail:
         raise UserError(
             f"cannot read {path}: it looks like camera raw; develop it to a 16-bit "
             "TIFF or a JPEG first"

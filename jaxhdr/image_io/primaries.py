@@ -53,6 +53,15 @@ def matrix_to_bt709(chromaticities: Sequence[float]) -> Float[np.ndarray, "3 3"]
     return matrix
 
 
+def luminance_weights(chromaticities: Sequence[float]) -> Float[np.ndarray, "3"]:
+    """Returns the weights of R, G and B in luminance; their sum is 1.
+
+    Raises:
+      ValueError: the chromaticities describe no colour space.
+    """
+    return _to_xyz(chromaticities)[1]
+
+
 def xyz_d50_to_bt709() -> Float[np.ndarray, "3 3"]:
     """Returns the matrix from the XYZ of ICC profiles (white D50) to linear BT.709."""
     return np.linalg.inv(_to_xyz(BT709)) @ _adaptation(_ICC_WHITE, _white(BT709))
@@ -83,11 +92,12 @@ def _white(chromaticities: Sequence[float]) -> Float[np.ndarray, "3"]:
 def _to_xyz(chromaticities: Sequence[float]) -> Float[np.ndarray, "3 3"]:
     """Returns the matrix from RGB to XYZ in which white has Y = 1 (SMPTE RP 177)."""
     xy = np.asarray(chromaticities, np.float64).reshape(4, 2)
-    if not (np.isfinite(xy).all() and (np.abs(xy[:, 1]) > 1e-6).all()):
+    # Only the white needs a luminance: two primaries of CIE XYZ itself have none.
+    if not (np.isfinite(xy).all() and abs(xy[3, 1]) > 1e-6):
         raise ValueError(f"chromaticities {tuple(chromaticities)} are not usable")
-    xyz = np.stack([xy[:, 0], xy[:, 1], 1 - xy.sum(1)]) / xy[:, 1]
+    xyz = np.stack([xy[:, 0], xy[:, 1], 1 - xy.sum(1)])
     try:
-        return xyz[:, :3] * np.linalg.solve(xyz[:, :3], xyz[:, 3])
+        return xyz[:, :3] * np.linalg.solve(xyz[:, :3], xyz[:, 3] / xy[3, 1])
     except np.linalg.LinAlgError as error:
         raise ValueError(
             f"chromaticities {tuple(chromaticities)} are not usable"

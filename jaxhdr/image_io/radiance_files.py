@@ -22,10 +22,10 @@ from jaxhdr.image_io import (
     hdr_photos,
     rgbe_files,
 )
+from jaxhdr.image_io.raw_files import is_camera_raw
 from jaxhdr.options import HDR_SUFFIXES
 
 _READERS = {
-    "exr": exr_files.read_exr,
     "hdr": rgbe_files.read_rgbe,
     "npy": array_files.read_npy,
     "pfm": array_files.read_pfm,
@@ -45,6 +45,7 @@ def read_hdr(
     *,
     non_finite: Literal["error", "replace"] = "error",
     negative: Literal["zero", "keep"] = "zero",
+    layer: str | None = None,
 ) -> Float[np.ndarray, "h w 3"]:
     """Returns the linear radiance in an OpenEXR, .hdr, .npy, PFM or float TIFF file.
 
@@ -60,18 +61,30 @@ def read_hdr(
       non_finite: "error" refuses values that are not finite; "replace" turns NaN and
         -inf into 0 and +inf into the largest finite value of the image.
       negative: "zero" sets negative values to 0; "keep" keeps them.
+      layer: name of a layer or part of an OpenEXR file; None for its picture: plain R,
+        G, B, else the layer that is named as the finished picture, else the only one.
 
     Raises:
-      UserError: the file is unreadable, is not an HDR image, or holds NaN or infinity.
+      UserError: the file is unreadable, is not an HDR image, holds NaN or infinity, or
+        has no such layer, or several layers and none that is the picture.
     """
     kind = formats.detect_format(formats.read_head(path))
-    if kind is None:
+    is_raw = is_camera_raw(path, kind)
+    if kind is None or is_raw:
+        what = "it is camera raw" if is_raw else "its format is unknown"
         raise UserError(
-            f"cannot read {path} as HDR: its format is unknown; expected OpenEXR, "
-            "Radiance .hdr, .npy, .pfm, float TIFF, or an image in PQ or HLG"
+            f"cannot read {path} as HDR: {what}; expected OpenEXR, Radiance .hdr, "
+            ".npy, .pfm, float TIFF, or an image in PQ or HLG"
+        )
+    if layer is not None and kind != "exr":
+        raise UserError(
+            f"cannot read layer {layer!r} of {path}: its format is {kind}, and only "
+            "OpenEXR has layers; leave it out"
         )
     with formats.decoding(path):
-        if kind in _READERS:
+        if kind == "exr":
+            hdr = exr_files.read_exr(path, layer=layer)
+        elif kind in _READERS:
             hdr = _READERS[kind](path)
         else:
             hdr = hdr_photos.read_hdr_photo(path, kind)
@@ -133,6 +146,20 @@ def read_metadata(path: str | os.PathLike) -> dict[str, str]:
         return {}
     with formats.decoding(path):
         return exr_files.read_exr_metadata(path)
+
+
+def layer_names(path: str | os.PathLike) -> list[str]:
+    """Returns the names of the layers in an .exr; [""] for other formats.
+
+    A layer without a name is "". Ids, integers and deep pixels are no layers.
+
+    Raises:
+      UserError: the file is unreadable.
+    """
+    if formats.detect_format(formats.read_head(path)) != "exr":
+        return [""]
+    with formats.decoding(path):
+        return exr_files.exr_layer_names(path)
 
 
 def check_hdr_suffix(path: str | os.PathLike) -> None:

@@ -1,6 +1,6 @@
 """Finds the photograph among the pages of a TIFF, and what its tags say.
 
-Tag numbers are those of TIFF 6.0, TIFF/EP and DNG 1.4.
+Tag numbers are those of TIFF 6.0 and its supplement 1.
 """
 
 import os
@@ -14,8 +14,6 @@ _SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _BITS = 254, 255, 258
 _COMPRESSION, _PHOTOMETRIC = 259, 262
 _ORIENTATION, _SUB_IFDS, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 274, 330, 338, 339
 _EXIF_IFD, _INTEROPERABILITY_IFD = 34665, 40965
-_DNG_VERSION: Final = 50706
-_SENSOR_PHOTOMETRICS: Final = (32803, 34892)  # CFA and LinearRaw
 _WHITE_IS_ZERO, _CMYK, _CIE_LABS = 0, 5, (8, 9, 10)
 _REDUCED, _MASK = 1, 4  # bits of the sub-file type
 _SIGNED, _FLOAT = 2, (3, 6)
@@ -31,7 +29,7 @@ class Page(NamedTuple):
       compression: number of the compression scheme.
       is_float: whether the pixels are floats.
       is_signed: whether they are signed integers.
-      is_camera_raw: whether the file is of a camera's sensor.
+      is_thumbnail: whether no page holds the photograph itself, as in camera raw.
       has_white_zero: whether white is code 0.
       is_cmyk: whether the channels are inks.
       is_lab: whether they are CIELAB.
@@ -45,7 +43,7 @@ class Page(NamedTuple):
     compression: int
     is_float: bool
     is_signed: bool
-    is_camera_raw: bool
+    is_thumbnail: bool
     has_white_zero: bool
     is_cmyk: bool
     is_lab: bool
@@ -74,7 +72,8 @@ def find_page(path: str | os.PathLike) -> Page:
         compression=_numbers(tags, _COMPRESSION, 1)[0],
         is_float=sample_format in _FLOAT,
         is_signed=sample_format == _SIGNED,
-        is_camera_raw=_is_camera_raw(path, pages, index),
+        is_thumbnail=bool(_kind(tags) & _REDUCED)
+        or bool(_kind(pages[0]) & _REDUCED and _SUB_IFDS in pages[0]),
         has_white_zero=photometric == _WHITE_IS_ZERO,
         is_cmyk=photometric == _CMYK,
         is_lab=photometric in _CIE_LABS,
@@ -110,23 +109,6 @@ def _read_tags(path: str | os.PathLike) -> list[Any]:
             pages.append(page)
             at = page.next
     return pages
-
-
-def _is_camera_raw(path: str | os.PathLike, pages: list[Any], index: int) -> bool:
-    """Returns whether a TIFF is camera raw; most raw files start with a thumbnail."""
-    with open(path, "rb") as file:
-        if file.read(10)[8:] == b"CR":  # Canon CR2
-            return True
-    if any(_DNG_VERSION in tags for tags in pages):
-        return True
-    if _kind(pages[0]) & _REDUCED and _SUB_IFDS in pages[0]:
-        return True
-    tags = pages[index]
-    # A thumbnail alone, whose photograph lies elsewhere, is raw, too.
-    return (
-        bool(_kind(tags) & _REDUCED)
-        or _numbers(tags, _PHOTOMETRIC, 1)[0] in _SENSOR_PHOTOMETRICS
-    )
 
 
 def _kind(tags: Any) -> int:

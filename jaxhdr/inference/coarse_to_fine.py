@@ -77,7 +77,7 @@ class CoarseToFine:
 
     @property
     def response(self) -> str:
-        """How photographs are taken to be encoded, one of `options.RESPONSES`."""
+        """How photographs are taken to be encoded, "estimated" or "srgb"."""
         return self.tiled.response
 
     def __call__(

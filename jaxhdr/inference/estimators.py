@@ -66,7 +66,7 @@ class TiledModel:
     Attributes:
       model: the network.
       precision: what it computes in, "float32" or "bfloat16".
-      response: how it takes photographs to be encoded, one of `options.RESPONSES`.
+      response: how it takes photographs to be encoded, "estimated" or "srgb".
       tile: largest side of a tile in pixels; None for the whole image at once.
     """
 

@@ -8,6 +8,7 @@ A network computes a small copy of a large photograph, or all of it in tiles
 (`jaxhdr.inference.coarse_to_fine`, `jaxhdr.inference.estimators`).
 """
 
+import functools
 import os
 from typing import Any, Final, NamedTuple
 
@@ -61,7 +62,8 @@ class Reconstructor:
       scale: unit of the results, always `ldr_white`.
       alignment: how results were brought to it; "" if the model's own scale is that.
       precision: what the model computes in, "float32" or "bfloat16".
-      response: how photographs are taken to be encoded, one of `RESPONSES`.
+      response: how photographs are taken to be encoded, "estimated" or "srgb". If it
+        was chosen as `auto`, photographs of a known response are taken for that.
       size: the size at which the network computes, as it was chosen; None for a
         classical operator.
     """
@@ -74,7 +76,7 @@ class Reconstructor:
         iterations: int | None = None,
         tile: int | str | None = "auto",
         precision: str = "auto",
-        response: str = "estimated",
+        response: str = "auto",
         progress: bool = False,
     ):
         """Loads a model.
@@ -95,7 +97,8 @@ class Reconstructor:
             always in float32. `auto` is bfloat16 on a CPU that multiplies it (AVX512-
             BF16, AMX) where oneDNN is used, else float32.
           response: `estimated` leaves it to the model how the camera encoded its
-            radiance; `srgb` says that it is known to have been as sRGB.
+            radiance; `srgb` says that it is known to have been as sRGB. `auto` is
+            `srgb` for camera raw, whose response is known, else `estimated`.
           progress: show a bar over tiles, on a terminal.
 
         Raises:
@@ -105,14 +108,16 @@ class Reconstructor:
         check_choice("precision", precision, PRECISIONS)
         check_choice("response", response, RESPONSES)
         loaded = _loaded(model)
-        self._estimate = _estimator(
+        self._build = functools.partial(
+            _estimator,
             _with_iterations(loaded, iterations),
             size=size,
             tile=tile,
             precision=precision,
-            response=response,
             progress=progress,
         )
+        self._estimate = self._build(response=response)
+        self._is_chosen = response != "auto"
         self.size = None if isinstance(self._estimate, WholeOperator) else size
         self._own_scale = loaded.scale
         self.label = loaded.label
@@ -122,7 +127,11 @@ class Reconstructor:
         self.response = self._estimate.response
 
     def __call__(
-        self, image: ImageLike, *, may_overwrite: bool = False
+        self,
+        image: ImageLike,
+        *,
+        may_overwrite: bool = False,
+        known_response: str | None = None,
     ) -> Float[np.ndarray, "h w 3"]:
         """Returns the HDR image of a photograph.
 
@@ -130,11 +139,19 @@ class Reconstructor:
           image: a file; or an array (h, w, 3) or (h, w), uint8, uint16, or float in
             [0, 1], display-encoded sRGB.
           may_overwrite: whether the result may take the memory of a float32 array.
+          known_response: what `image_io.known_response` returned for the file of an
+            array; it counts if the response was chosen as `auto`.
 
         Raises:
           UserError: the image cannot be used, or the memory does not suffice.
         """
-        return self._run(image, only_last=True, may_overwrite=may_overwrite).stages[0]
+        details = self._run(
+            image,
+            only_last=True,
+            may_overwrite=may_overwrite,
+            known_response=known_response,
+        )
+        return details.stages[0]
 
     def stages(self, image: ImageLike) -> Float[np.ndarray, "stages h w 3"]:
         """Returns all estimates of the model; the last is the answer.
@@ -146,22 +163,51 @@ class Reconstructor:
         """
         return self.details(image).stages
 
-    def details(self, image: ImageLike) -> Details:
+    def details(
+        self, image: ImageLike, *, known_response: str | None = None
+    ) -> Details:
         """Returns all estimates, and what they were made with.
+
+        Args:
+          image: as for a call.
+          known_response: as for a call.
 
         Raises:
           UserError: as for a call.
         """
-        return self._run(image, only_last=False)
+        return self._run(image, only_last=False, known_response=known_response)
+
+    def response_of(self, known_response: str | None) -> str:
+        """Returns how a photograph is taken to be encoded, "estimated" or "srgb".
+
+        Args:
+          known_response: what `image_io.known_response` returned for its file.
+        """
+        if self._is_chosen or known_response is None:
+            return self.response
+        return known_response
+
+    @functools.cached_property
+    def _estimate_of_srgb(self) -> TiledModel | WholeOperator | CoarseToFine:
+        return self._build(response="srgb")
 
     def _run(
-        self, image: ImageLike, *, only_last: bool, may_overwrite: bool = False
+        self,
+        image: ImageLike,
+        *,
+        only_last: bool,
+        may_overwrite: bool = False,
+        known_response: str | None = None,
     ) -> Details:
         encoded = to_encoded(image)
+        if isinstance(image, str | os.PathLike):
+            known_response = image_io.known_response(image)
+        is_own = self.response_of(known_response) == self.response
+        estimate = self._estimate if is_own else self._estimate_of_srgb
         # Nobody else has the pixels of a file that was read here. An alignment needs
         # them afterwards.
         may_overwrite |= isinstance(image, str | os.PathLike)
-        stages, context = self._estimate(
+        stages, context = estimate(
             encoded,
             only_last=only_last,
             may_overwrite=may_overwrite and only_last and not self.alignment,
@@ -180,7 +226,7 @@ def reconstruct(
     iterations: int | None = None,
     tile: int | str | None = "auto",
     precision: str = "auto",
-    response: str = "estimated",
+    response: str = "auto",
     progress: bool = False,
 ) -> Float[np.ndarray, "h w 3"]:
     """Returns the HDR image of one photograph; for many, use `Reconstructor`.

@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import OpenImageIO as oiio
 import pytest
 
 from jaxhdr import image_io
@@ -59,6 +60,36 @@ def test_mistakes_are_told_in_one_line(files, capsys, arguments, message):
     assert run(files, *arguments) == 2
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1
+
+
+def write_layers(path, image):
+    """Writes an image as one layer of two, beside an albedo."""
+    height, width, _ = image.shape
+    spec = oiio.ImageSpec(width, height, 6, "float")
+    spec.channelnames = tuple(f"{a}.{c}" for a in ("albedo", "diffuse") for c in "RGB")
+    output = oiio.ImageOutput.create(str(path))
+    pixels = np.concatenate([np.ones_like(image), image], axis=2)
+    assert output.open(str(path), spec) and output.write_image(
+        np.ascontiguousarray(pixels)
+    )
+    assert output.close()
+
+
+def test_a_layer_is_that_of_the_files_that_have_several(files, capsys):
+    truth = image_io.read_hdr(files / "truth.exr")
+    assert run(files, "--metrics", "log2_rmse") == 0
+    expected = capsys.readouterr().out
+    write_layers(files / "truth.exr", truth)
+    assert run(files, "--metrics", "log2_rmse") == 2
+    assert "several layers (albedo, diffuse)" in capsys.readouterr().err
+    assert run(files, "--metrics", "log2_rmse", "--layer", "diffuse") == 0
+    assert capsys.readouterr().out == expected
+    assert run(files, "--layer", "specular") == 2
+    error = capsys.readouterr().err
+    assert "'specular'; expected one of albedo, diffuse" in error
+    image_io.write_hdr(files / "truth.exr", truth)
+    assert run(files, "--layer", "diffuse") == 2
+    assert "neither" in capsys.readouterr().err
 
 
 def test_images_of_two_sizes_are_refused(files, capsys):

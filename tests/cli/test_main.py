@@ -21,6 +21,7 @@ from jaxhdr.options import shipped_names
 from jaxhdr.storage import pretrained, weight_files
 from tests.inference.test_reconstructor import BLUR
 from tests.random_models import random_params, write_random_weights
+from tests.raw_photos import write_dng
 
 
 def write_photo(path: pathlib.Path, *, height: int = 30, width: int = 40) -> None:
@@ -315,6 +316,16 @@ def test_the_header_says_what_the_file_is(folder):
     assert "alignment" not in metadata
 
 
+def test_the_header_says_that_a_photograph_was_camera_raw(folder):
+    pytest.importorskip("rawpy")
+    write_dng(folder / "raw.dng", np.full((30, 40, 3), 0.5))
+    assert main(["raw.dng", "photo.jpg", "-o", "out", "--quiet"]) == 0
+    metadata = image_io.read_metadata("out/raw.exr")
+    assert (metadata["photograph"], metadata["response"]) == ("camera raw", "srgb")
+    assert "photograph" not in image_io.read_metadata("out/photo.exr")
+    assert image_io.read_hdr("out/raw.exr").shape == (30, 40, 3)
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_every_format_is_written(folder, suffix):
     assert main(["photo.jpg", "-o", "out/", "--format", suffix]) == 0
@@ -388,6 +399,14 @@ def test_a_sheet_is_drawn_with_the_truth(folder, capsys):
     assert sheet.shape[1] == 1920 and sheet.shape[0] > 1500
     assert 0.05 < sheet.std() < 0.5
     assert os.listdir("out") == ["sheet.png"]
+
+
+def test_a_layer_of_no_truth_is_refused(folder, capsys):
+    command = ["inspect", "photo.jpg", "-o", "out/sheet.png", "--layer", "diffuse"]
+    assert "--truth" in assert_refused(command, folder, capsys)
+    image_io.write_hdr("truth.hdr", np.ones((30, 40, 3), np.float32))
+    message = assert_refused([*command, "--truth", "truth.hdr"], folder, capsys)
+    assert "only OpenEXR has layers" in message
 
 
 def test_without_matplotlib_a_sheet_is_refused_before_any_work(

@@ -221,7 +221,6 @@ def test_exr_channels_are_picked_by_name(tmp_path, names, picked):
             ("a.R", "a.G", "a.B", "b.R", "b.G", "b.B"),
             r"layers \(A, B\)|layers \(a, b\)",
         ),
-        (("Y", "RY", "BY"), "luminance-chroma"),
     ],
 )
 def test_exr_without_one_clear_picture_is_refused(tmp_path, names, message):

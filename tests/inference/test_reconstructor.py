@@ -8,13 +8,14 @@ from flax import linen as nn
 
 from jaxhdr import kernels
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import write_png
+from jaxhdr.image_io import read_encoded, write_png
 from jaxhdr.imaging import color
 from jaxhdr.inference import TILES, Reconstructor, reconstruct, to_encoded
 from jaxhdr.models import Response
 from jaxhdr.models.front import Front
 from jaxhdr.storage.pretrained import Pretrained
 from tests.random_models import random_pretrained, random_sparam_lstm
+from tests.raw_photos import write_dng
 
 PRETRAINED = random_pretrained()
 RADIUS = 29  # of one iteration
@@ -205,6 +206,28 @@ def test_a_known_response_takes_the_place_of_the_estimate(plain):
     assert np.abs(estimated(encoded) - known(encoded)).max() > 0.01
     with pytest.raises(UserError, match=r"response is 'gamma'; expected one of"):
         Reconstructor(PRETRAINED, response="gamma")
+
+
+def test_the_known_response_of_camera_raw_is_used_unless_another_is_chosen(tmp_path):
+    pytest.importorskip("rawpy")
+    path = tmp_path / "x.dng"
+    write_dng(path, np.linspace(0.1, 1.5, 40 * 48 * 3).reshape(40, 48, 3))
+    encoded = read_encoded(path)
+    model = PRETRAINED.model.clone(front=Front(response="estimated"))
+    params = dict(PRETRAINED.params) | {"response": random_response()}
+    estimating = PRETRAINED._replace(model=model, params=params)
+    auto = exact_reconstructor(estimating)
+    srgb = exact_reconstructor(estimating, response="srgb")
+    estimated = exact_reconstructor(estimating, response="estimated")
+    assert np.abs(estimated(encoded) - srgb(encoded)).max() > 0.01
+    np.testing.assert_array_equal(auto(path), srgb(encoded))
+    np.testing.assert_array_equal(auto(encoded), estimated(encoded))
+    np.testing.assert_array_equal(auto(encoded, known_response="srgb"), srgb(encoded))
+    np.testing.assert_array_equal(estimated(path), estimated(encoded))
+    details = auto.details(encoded, known_response="srgb")
+    np.testing.assert_array_equal(details.stages[-1], srgb(encoded))
+    assert auto.response == "estimated"
+    assert (auto.response_of("srgb"), auto.response_of(None)) == ("srgb", "estimated")
 
 
 def test_without_onednn_the_default_is_float32(monkeypatch):
