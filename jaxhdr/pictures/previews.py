@@ -28,7 +28,7 @@ _OUTER_PERCENT: Final = 1.0
 # dominate the mean of the logarithms.
 _BLACK_SHARE: Final = 2.0**-16
 
-_LUMINANCE: Final = np.float32((0.2126, 0.7152, 0.0722))  # ITU-R BT.709-6, item 3.2
+_LUMINANCE: Final = np.array((0.2126, 0.7152, 0.0722), np.float32)  # BT.709-6, 3.2
 
 _LARGEST_SIDE: Final = 256
 _CONTACT_SIDE: Final = 128
