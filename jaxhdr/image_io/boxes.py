@@ -85,6 +85,42 @@ def item_data(path: str | os.PathLike, items: Items, item: int) -> bytes:
     return b"".join(parts)
 
 
+def with_primary(data: bytes, item: int) -> bytes:
+    """Returns a file in which another item is the photograph.
+
+    Decoders decode the photograph only, so this makes them decode any item.
+
+    Args:
+      data: all bytes of a HEIF or AVIF file.
+      item: identifier of the item.
+
+    Raises:
+      ValueError: the boxes are damaged, or the identifier does not fit.
+    """
+    try:
+        start, end = _place_of(data, b"meta", 0, len(data))
+        start, _ = _place_of(data, b"pitm", start + 4, end)
+        size = 4 if data[start] >= 1 else 2
+        if start + 4 + size > end:
+            raise ValueError("a box is too short")
+        number = item.to_bytes(size, "big")
+    except (struct.error, IndexError, OverflowError) as error:
+        raise ValueError(f"damaged boxes ({error})") from error
+    return data[: start + 4] + number + data[start + 4 + size :]
+
+
+def _place_of(data: bytes, kind: bytes, at: int, end: int) -> tuple[int, int]:
+    """Returns where the content of the first box of a type begins and ends."""
+    for _ in range(_MAX_BOXES):
+        if at + 8 > end:
+            break
+        length, found, start = _box_head(data, at, end - at)
+        if found == kind:
+            return at + start, at + length
+        at += length
+    raise ValueError(f"it has no {kind.decode()} box")
+
+
 def _meta_of(path: str | os.PathLike) -> bytes:
     """Returns the content of the top-level `meta` box."""
     size = os.path.getsize(path)

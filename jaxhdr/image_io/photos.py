@@ -17,7 +17,7 @@ from PIL import Image
 
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import formats, icc
+from jaxhdr.image_io import formats, gain_maps, icc
 from jaxhdr.image_io.deep_photos import is_deep, read_deep
 from jaxhdr.image_io.orientation import apply_orientation
 
@@ -52,6 +52,11 @@ def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
             "with read_hdr"
         )
     with formats.decoding(path):
+        if gain_maps.has_hdr_base(path, kind):
+            raise UserError(
+                f"cannot use {path} as a photograph: it is already HDR, and its gain "
+                "map gives the SDR image; read it with read_hdr"
+            )
         _check_transfer(path, _stated_transfer(path, kind))
         if is_deep(path, kind):
             return read_deep(path, kind)

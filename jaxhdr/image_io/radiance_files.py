@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import array_files, exr_files, formats, rgbe_files
+from jaxhdr.image_io import array_files, exr_files, formats, measured_photos, rgbe_files
 from jaxhdr.options import HDR_SUFFIXES
 
 _READERS = {
@@ -42,6 +42,9 @@ def read_hdr(
 ) -> Float[np.ndarray, "h w 3"]:
     """Returns the linear radiance in an OpenEXR, .hdr, .npy, PFM or float TIFF file.
 
+    Of a photograph with a gain map (JPEG, HEIC or AVIF) it is the HDR image in which
+    1.0 is SDR white.
+
     The content decides the format. A single channel becomes grey. Alpha is dropped,
     since HDR colour is already multiplied by it. TIFF and .hdr are turned upright, EXR
     is cropped or padded to its display window, and chromaticities other than BT.709 are
@@ -57,14 +60,15 @@ def read_hdr(
       UserError: the file is unreadable, is not an HDR image, or holds NaN or infinity.
     """
     kind = formats.detect_format(formats.read_head(path))
-    if kind not in _READERS:
+    hdr = measured_photos.read_hdr_of_gain_map(path, kind or "")
+    if hdr is None and kind not in _READERS:
         what = f"it is a {kind} photograph" if kind else "its format is unknown"
         raise UserError(
             f"cannot read {path} as HDR: {what}; expected OpenEXR, Radiance "
             ".hdr, .npy, .pfm or float TIFF"
         )
     with formats.decoding(path):
-        hdr = _READERS[kind](path)
+        hdr = _READERS[str(kind)](path) if hdr is None else hdr
     if non_finite == "replace":
         hdr = _replace_non_finite(hdr)
     else:
