@@ -8,16 +8,18 @@ it.
 import argparse
 import concurrent.futures
 import contextlib
+import functools
 import logging
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from jaxhdr._version import __version__
 from jaxhdr.cli import compare, convert, data, inspect
 from jaxhdr.cli.arguments import Parser, add_model, open_reconstructor, stops, text_of
 from jaxhdr.cli.plan import FORMATS, Job, plan
 from jaxhdr.errors import UserError
+from jaxhdr.options import GAIN_MAPS
 
 _FAILED: Final = 2
 _INTERRUPTED: Final = 130
@@ -90,6 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_model(parser)
     parser.add_argument(
+        "--gain-map",
+        choices=GAIN_MAPS,
+        default=GAIN_MAPS[0],
+        help="gain map of a phone's photograph: use (default) keeps the HDR image that "
+        "it gives and reconstructs only what is clipped there, too; ignore "
+        "reconstructs the photograph alone",
+    )
+    parser.add_argument(
         "--preview",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -150,31 +160,56 @@ def _processed(
     """
     from jaxhdr import image_io
 
+    read_photograph = functools.partial(
+        image_io.read_photograph, gain_map=options.gain_map
+    )
     with (
         concurrent.futures.ThreadPoolExecutor(1) as reader,
         concurrent.futures.ThreadPoolExecutor(1) as writer,
     ):
         # Reading begins before the model is loaded.
-        read = reader.submit(image_io.read_encoded, jobs[0].source)
+        read = reader.submit(read_photograph, jobs[0].source)
         reconstructor = open_reconstructor(options)
         written = None
         for job, following in zip(jobs, [*jobs[1:], None], strict=True):
-            encoded = read
+            photograph = read
             if following is not None:
-                read = reader.submit(image_io.read_encoded, following.source)
+                read = reader.submit(read_photograph, following.source)
             try:
-                hdr = reconstructor(encoded.result(), may_overwrite=True)
+                hdr, notes = _hdr_of(photograph.result(), reconstructor)
             except (UserError, MemoryError) as error:
                 result = error
             else:
-                result = writer.submit(_write, job, hdr, options, reconstructor)
+                result = writer.submit(_write, job, hdr, notes, options)
                 del hdr
-            del encoded
+            del photograph
             if written is not None:
                 yield _ended(*written)
             written = job, result
         if written is not None:
             yield _ended(*written)
+
+
+def _hdr_of(photograph, reconstructor) -> tuple[Any, dict[str, str]]:
+    """Returns the HDR image of a photograph, and what its header says."""
+    from jaxhdr.inference.measured import combine
+
+    hdr = reconstructor(photograph.encoded, may_overwrite=True)
+    if photograph.measured is not None:
+        hdr = combine(photograph.measured, hdr)
+    notes = {
+        "scale": reconstructor.scale,
+        "model": reconstructor.label,
+        "precision": reconstructor.precision,
+        "response": reconstructor.response,
+    }
+    if reconstructor.size is not None:
+        notes["size"] = str(reconstructor.size)
+    if reconstructor.alignment:
+        notes["alignment"] = reconstructor.alignment
+    if photograph.gain_map:
+        notes["gain_map"] = photograph.gain_map
+    return hdr, notes
 
 
 def _ended(
@@ -189,22 +224,15 @@ def _ended(
     return job, None
 
 
-def _write(job: Job, hdr, options: argparse.Namespace, reconstructor) -> None:
+def _write(job: Job, hdr, notes: dict[str, str], options: argparse.Namespace) -> None:
     from jaxhdr import image_io
     from jaxhdr.pictures import previews
 
     metadata = {
-        "scale": reconstructor.scale,
-        "model": reconstructor.label,
-        "precision": reconstructor.precision,
-        "response": reconstructor.response,
+        **notes,
         "software": f"jaxhdr {__version__}",
         "source": text_of(job.source),
     }
-    if reconstructor.size is not None:
-        metadata["size"] = str(reconstructor.size)
-    if reconstructor.alignment:
-        metadata["alignment"] = reconstructor.alignment
     image_io.write_hdr(job.output, hdr, half=not options.float, metadata=metadata)
     if job.preview is not None:
         small = previews.shrink(hdr, _PREVIEW_SIDE)
