@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from jaxhdr.image_io import boxes, formats, xmp
+from jaxhdr.image_io import boxes, xmp
 from jaxhdr.image_io import gain_map_metadata as metadata
 
 _MAX_METADATA_BYTES: Final = 4096  # of a `tmap` item, which has at most 142
@@ -65,7 +65,7 @@ def find_item(path: str | os.PathLike, kind: str) -> ItemGainMap | None:
 
 
 def decode_item(
-    path: str | os.PathLike, kind: str, found: ItemGainMap
+    path: str | os.PathLike, kind: str, found: ItemGainMap, *, most: int
 ) -> UInt8[np.ndarray, "h w c"]:
     """Returns the codes of a gain map.
 
@@ -76,6 +76,10 @@ def decode_item(
       path: the file.
       kind: "heif" or "avif".
       found: the gain map.
+      most: largest number of pixels that is decoded.
+
+    Raises:
+      ValueError: the gain map is too large. Decoders raise other errors, too.
     """
     with open(path, "rb") as file:
         data = file.read()
@@ -83,10 +87,22 @@ def decode_item(
         Image.init()
         opener, _ = Image.OPEN["AVIF"]
         image = opener(io.BytesIO(boxes.with_primary(data, found.item)), "")
-        formats.check_size(path, *image.size)
+        check_size(*image.size, most=most)
         return pixels_of(image)
-    codes = _decode_heif(path, data, found.item)
+    codes = _decode_heif(data, found.item, most=most)
     return codes if _turns(found.items, found.item) else _turned(codes, found.items)
+
+
+def check_size(width: int, height: int, *, most: int) -> None:
+    """Checks the size of a gain map before it is decoded.
+
+    Raises:
+      ValueError: it has no pixels or more than `most`.
+    """
+    if not 0 < width * height <= most:
+        raise ValueError(
+            f"its gain map has {width} x {height} pixels, expected at most {most}"
+        )
 
 
 def pixels_of(image: Image.Image) -> UInt8[np.ndarray, "h w c"]:
@@ -103,9 +119,7 @@ def pixels_of(image: Image.Image) -> UInt8[np.ndarray, "h w c"]:
     return codes[..., : 3 if codes.shape[2] >= 3 else 1]
 
 
-def _decode_heif(
-    path: str | os.PathLike, data: bytes, item: int
-) -> UInt8[np.ndarray, "h w c"]:
+def _decode_heif(data: bytes, item: int, *, most: int) -> UInt8[np.ndarray, "h w c"]:
     import pi_heif  # see `photos`
 
     heif = pi_heif.open_heif(io.BytesIO(data))
@@ -114,7 +128,7 @@ def _decode_heif(
         image = heif.get_aux_image(item)
     else:
         image = pi_heif.open_heif(io.BytesIO(boxes.with_primary(data, item)))
-    formats.check_size(path, *image.size)
+    check_size(*image.size, most=most)
     return pixels_of(image.to_pillow())
 
 

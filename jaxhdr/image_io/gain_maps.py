@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, JpegImagePlugin
 
-from jaxhdr.image_io import formats, gain_map_items, jpeg_pictures, xmp
+from jaxhdr.image_io import gain_map_items, jpeg_pictures, xmp
 from jaxhdr.image_io import gain_map_metadata as metadata
 from jaxhdr.image_io.gain_map_items import ItemGainMap
 from jaxhdr.image_io.jpeg_pictures import ISO_21496, XMP, Header
@@ -28,6 +28,9 @@ CLIPPED: Final = 254 / 255
 """Display-encoded value from which a channel of the photograph is clipped."""
 
 _FULL_GAIN: Final = 250 / 255  # of the codes, which JPEG changes by some units
+
+_MOST_PIXELS: Final = 4
+"""Pixels that a gain map may have for each pixel of the photograph."""
 
 _ITEM: Final = "http://ns.google.com/photos/1.0/container/item/"
 _ORIENTATION: Final = 0x0112
@@ -110,18 +113,25 @@ def warn(path: str | os.PathLike, error: Exception) -> None:
 
 
 def load_codes(
-    path: str | os.PathLike, kind: str, found: GainMap
+    path: str | os.PathLike, kind: str, found: GainMap, *, num_pixels: int
 ) -> UInt8[np.ndarray, "h w c"]:
     """Returns the codes of a gain map, upright, at their own size.
 
+    Args:
+      path: the file.
+      kind: its format.
+      found: the gain map.
+      num_pixels: number of pixels of the photograph.
+
     Raises:
-      DamagedGainMap: it cannot be decoded.
+      DamagedGainMap: it cannot be decoded, or is much larger than the photograph.
     """
+    most = _MOST_PIXELS * num_pixels
     try:
         if isinstance(found.place, ItemGainMap):
-            codes = gain_map_items.decode_item(path, kind, found.place)
+            codes = gain_map_items.decode_item(path, kind, found.place, most=most)
         else:
-            codes = _decode_jpeg(path, found.place)
+            codes = _decode_jpeg(path, found.place, most=most)
         return apply_orientation(codes, _orientation(path, kind))
     except MemoryError:
         raise
@@ -276,10 +286,12 @@ def _orientation(path: str | os.PathLike, kind: str) -> int:
             return 1
 
 
-def _decode_jpeg(path: str | os.PathLike, place: int) -> UInt8[np.ndarray, "h w c"]:
+def _decode_jpeg(
+    path: str | os.PathLike, place: int, *, most: int
+) -> UInt8[np.ndarray, "h w c"]:
     with open(path, "rb") as file:
         file.seek(place)
         data = file.read()
     image = JpegImagePlugin.JpegImageFile(io.BytesIO(data), "")
-    formats.check_size(path, *image.size)
+    gain_map_items.check_size(*image.size, most=most)
     return gain_map_items.pixels_of(image)

@@ -24,7 +24,8 @@ _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 _KEPT: Final = {0xE1: (XMP,), 0xE2: (_MPF, ISO_21496)}
 _MAX_SEGMENTS: Final = 10_000
 _MAX_PICTURES: Final = 64
-_NEXT_MARKER: Final = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+_NEXT_MARKER: Final = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
+_MAX_MARKERS: Final = 10_000  # within the coded pixels of a picture
 
 
 class Header(NamedTuple):
@@ -140,7 +141,10 @@ def _end(file: BinaryIO, scan: int) -> int:
     file.seek(scan)
     data = file.read()
     at = 0
-    while found := _NEXT_MARKER.search(data, at):
+    for _ in range(_MAX_MARKERS):
+        found = _NEXT_MARKER.search(data, at)
+        if found is None:
+            break
         marker = found[1][0]
         if marker == _EOI:
             return scan + found.end()

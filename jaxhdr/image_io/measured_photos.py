@@ -114,7 +114,9 @@ def _measured(
     found: gain_maps.GainMap,
     encoded: Float[np.ndarray, "h w 3"],
 ) -> Measured:
-    codes = gain_maps.load_codes(path, kind, found)
+    codes = gain_maps.load_codes(
+        path, kind, found, num_pixels=encoded.shape[0] * encoded.shape[1]
+    )
     light, has_full_gain = gain_maps.apply(found.recipe, codes, srgb_decode(encoded))
     has_full_gain &= encoded >= gain_maps.CLIPPED
     return Measured(light, has_full_gain)
@@ -126,7 +128,9 @@ def _of_hdr_base(
     """Returns a file whose base is HDR; its gain map gives the SDR photograph."""
     hdr = _hdr_base(path, kind)
     try:
-        codes = gain_maps.load_codes(path, kind, found)
+        codes = gain_maps.load_codes(
+            path, kind, found, num_pixels=hdr.shape[0] * hdr.shape[1]
+        )
     except gain_maps.DamagedGainMap as error:
         raise UserError(
             f"cannot use {path} as a photograph: it is HDR, and the gain map that "

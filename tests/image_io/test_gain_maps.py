@@ -1,6 +1,7 @@
 import io
 import logging
 import pathlib
+import struct
 
 import numpy as np
 import OpenImageIO as oiio
@@ -272,7 +273,7 @@ def test_a_small_gain_map_is_enlarged_bilinearly(path):
     assert (np.diff(stops[60:68]) > 0.3).all()
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (100, 200), (1, 40), (24, 1)])
+@pytest.mark.parametrize("shape", [(1, 1), (48, 80), (1, 40), (24, 1)])
 def test_gain_maps_have_any_size(path, shape):
     path.write_bytes(files.ultra_hdr(_flat_base(), _flat_gain(99, shape), **_FIELDS))
     expected = _expected(_pixels(_flat_base())[0, 0], 99)
@@ -374,6 +375,40 @@ def test_pixels_of_a_gain_map_that_are_cut_off_are_damage(path, caplog):
     assert "gain map is ignored" in caplog.text
     with pytest.raises(UserError, match="gain map is damaged"):
         image_io.read_hdr(path)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "heic", "avif"])
+def test_a_gain_map_much_larger_than_the_photograph_is_damage(tmp_path, caplog, kind):
+    path = tmp_path / "x"
+    stored = files.ultra_hdr(_flat_base(), _flat_gain(99, (49, 80)), **_FIELDS)
+    if kind != "jpeg":
+        base, _ = _coded(tmp_path, kind)
+        stream = io.BytesIO()
+        Image.new("RGB", (20, 10)).save(stream, "AVIF")
+        small = files.coded_item(stream.getvalue(), tmp_path / "item")
+        if kind == "heic":
+            small = files.coded_item(files.HEIC_GAIN, tmp_path / "item")
+            base[1][:] = [
+                (name, struct.pack(">III", 0, 9999, 9999) if name == b"ispe" else data)
+                for name, data in base[1]
+            ]
+        items = [small, base, (b"tmap", [], _TMAP)]
+        stored = files.items_file(kind.encode(), items, [(b"dimg", 3, [1, 2])])
+    path.write_bytes(stored)
+    assert image_io.read_photograph(path).gain_map == "ignored"
+    assert "pixels" in caplog.text
+    with pytest.raises(UserError, match=r"its gain map has \d+ x \d+ pixels"):
+        image_io.read_hdr(path)
+
+
+def test_long_runs_of_markers_end(path):
+    announced = files.joined_jpegs(
+        _flat_base(), xmp=files.primary_xmp(None), has_index=False
+    )
+    for tail in (b"\xff" * 2**20 + b"\0", b"\xff\xc4\0\2" * 2**18):
+        path.write_bytes(announced[:-2] + tail)
+        with pytest.raises(UserError, match="does not end"):
+            image_io.read_hdr(path)
 
 
 def test_a_document_type_in_xmp_is_refused(path):
