@@ -659,3 +659,21 @@ def test_damaged_files_give_an_image_or_one_sentence(tmp_path, caplog, kind):
             assert "Type-check" not in str(error) and "\n" not in str(error), seed
     assert "Type-check" not in caplog.text
     assert len(seen) > 1 and "refused" in seen
+
+
+def test_an_hdr_base_that_cannot_be_decoded_says_what_to_do(path, monkeypatch):
+    monkeypatch.setattr(measured_photos, "_HDR_PHOTOS", "jaxhdr.image_io.no_module")
+    iso = files.iso_metadata(headrooms=(3.0, 0.0))
+    path.write_bytes(files.ultra_hdr(_flat_base(), _flat_gain(), iso=iso))
+    for read in (image_io.read_hdr, image_io.read_photograph):
+        with pytest.raises(UserError, match="its base is HDR .* with an SDR base"):
+            read(path)
+
+
+def test_one_denominator_for_all_numbers_is_understood():
+    """Bit 3 of the flags; libultrahdr 1.4.0 decodes such a file to the same image."""
+    numbers = struct.pack(">IIIiiIii", 64, 0, 128, 32, 128, 64, 1, 2)
+    gain = gain_map_metadata.from_iso(b"\0\0\0\0\x08" + numbers)
+    assert gain == gain_map_metadata.LogGain(
+        (0.5,), (2.0,), (1.0,), (1 / 64,), (2 / 64,), 0.0, 2.0
+    )
