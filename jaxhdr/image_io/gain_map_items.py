@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from jaxhdr.image_io import boxes, xmp
+from jaxhdr.image_io import apple_gain_map, boxes, xmp
 from jaxhdr.image_io import gain_map_metadata as metadata
 
 _MAX_METADATA_BYTES: Final = 4096  # of a `tmap` item, which has at most 142
@@ -59,7 +59,7 @@ def find_item(path: str | os.PathLike, kind: str) -> ItemGainMap | None:
         if name == b"auxl" and items.primary in targets and _is_apple(items, source):
             packet = _packet_of(path, items, source)
             note = _maker_note(path) if kind == "heif" else b""
-            recipe = metadata.apple_headroom(packet, note)
+            recipe = apple_gain_map.read_gain(packet, note)
             return ItemGainMap(recipe, source, items)
     return None
 
@@ -155,7 +155,7 @@ def _turns(items: boxes.Items, item: int) -> list[tuple[bytes, bytes]]:
 def _is_apple(items: boxes.Items, item: int) -> bool:
     stated = items.properties.get(item, [])
     kinds = [content[4:].split(b"\0")[0] for name, content in stated if name == b"auxC"]
-    return metadata.APPLE_TYPE.encode() in kinds
+    return apple_gain_map.APPLE_TYPE.encode() in kinds
 
 
 def _packet_of(
@@ -188,10 +188,4 @@ def _maker_note(path: str | os.PathLike) -> bytes:
         stored = pi_heif.open_heif(file).info.get("exif")
     exif = Image.Exif()
     exif.load(stored or b"")
-    return maker_note_of(exif)
-
-
-def maker_note_of(exif: Image.Exif) -> bytes:
-    """Returns the MakerNote in EXIF; b"" if there is none."""
-    note = exif.get_ifd(0x8769).get(0x927C, b"")
-    return note if isinstance(note, bytes) else b""
+    return apple_gain_map.maker_note_of(exif)

@@ -6,7 +6,6 @@ makes of it is the alternate. Light is linear, and 1.0 is SDR white.
 """
 
 import dataclasses
-import math
 import struct
 from collections.abc import Sequence
 from typing import Final
@@ -15,16 +14,11 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxhdr.image_io import xmp
-
-APPLE_TYPE: Final = "urn:com:apple:photo:2020:aux:hdrgainmap"
-"""Type of the auxiliary image that is Apple's gain map."""
+from jaxhdr.image_io.apple_gain_map import MAX_STOPS, AppleGain
 
 HDRGM: Final = "http://ns.adobe.com/hdr-gain-map/1.0/"
 """Namespace of Ultra HDR v1, from Adobe's "Gain Map 1.0"."""
 
-_APPLE: Final = "http://ns.apple.com/HDRGainMap/1.0/"
-_PIXEL_DATA: Final = "http://ns.apple.com/pixeldatainfo/1.0/"
-_MAX_STOPS: Final = 32.0  # a plausible limit, so that float32 cannot overflow
 _MAX_GAMMA: Final = 100.0
 
 
@@ -62,8 +56,8 @@ class LogGain:
         if any(len(numbers) not in (1, 3) for numbers in channels):
             raise ValueError("its gain map has neither one nor three channels")
         numbers = [*sum(channels, ()), self.base_headroom, self.alternate_headroom]
-        if not all(abs(number) <= _MAX_STOPS for number in numbers):  # NaN too
-            raise ValueError(f"a number of its gain map is beyond {_MAX_STOPS:g}")
+        if not all(abs(number) <= MAX_STOPS for number in numbers):  # NaN too
+            raise ValueError(f"a number of its gain map is beyond {MAX_STOPS:g}")
         if not all(1 / _MAX_GAMMA <= number <= _MAX_GAMMA for number in self.gamma):
             raise ValueError(f"the gamma of its gain map is {self.gamma[0]:g}")
         if any(_of(self.minimum, i) > _of(self.maximum, i) for i in range(3)):
@@ -98,44 +92,6 @@ class LogGain:
         gain *= base + np.float32(_of(self.base_offset, channel))
         gain -= np.float32(_of(self.alternate_offset, channel))
         return np.maximum(gain, np.float32(0), out=gain)
-
-
-@dataclasses.dataclass(frozen=True)
-class AppleGain:
-    """Apple's gain map ("Applying Apple HDR effect to your photos").
-
-    Attributes:
-      headroom: gain of code 1, a factor.
-    """
-
-    headroom: float
-
-    def __post_init__(self):
-        """Checks the headroom.
-
-        Raises:
-          ValueError: it is less than 1, or not plausible.
-        """
-        if not 1 <= self.headroom <= 2**_MAX_STOPS:
-            raise ValueError(f"the headroom of its gain map is {self.headroom:g}")
-
-    @property
-    def is_base_hdr(self) -> bool:
-        """Whether the base is the HDR image; Apple's never is."""
-        return False
-
-    def to_alternate(
-        self,
-        base: Float[np.ndarray, "h w"],
-        codes: Float[np.ndarray, "h w"],
-        *,
-        channel: int,
-    ) -> Float[np.ndarray, "h w"]:
-        """Returns a channel of the HDR image; see `LogGain.to_alternate`."""
-        # The codes have the transfer curve of ITU-R BT.709-6, section 1.
-        power = ((np.maximum(codes, 0.081) + 0.099) / 1.099) ** (1 / 0.45)
-        light = np.where(codes < 0.081, codes / 4.5, power).astype(np.float32)
-        return base * (1 + np.float32(self.headroom - 1) * light)
 
 
 Recipe = LogGain | AppleGain
@@ -213,7 +169,7 @@ def from_xmp(packet: xmp.Packet) -> LogGain | None:
 
     def numbers(name: str, default: float) -> tuple[float, ...]:
         texts = packet.properties.get(HDRGM + name, [str(default)])
-        return tuple(_number(text) for text in texts)
+        return tuple(xmp.number(text) for text in texts)
 
     offsets = [numbers("OffsetSDR", 1 / 64), numbers("OffsetHDR", 1 / 64)]
     if HDRGM + "HDRCapacityMax" not in packet.properties:
@@ -221,7 +177,7 @@ def from_xmp(packet: xmp.Packet) -> LogGain | None:
     headrooms = [numbers("HDRCapacityMin", 0.0)[0], numbers("HDRCapacityMax", 0.0)[0]]
     if headrooms[0] > headrooms[1]:
         raise ValueError("the smallest capacity of its gain map exceeds the largest")
-    if _last(packet, HDRGM + "BaseRenditionIsHDR").lower() == "true":
+    if packet.last(HDRGM + "BaseRenditionIsHDR").lower() == "true":
         offsets.reverse()
         headrooms.reverse()
     return LogGain(
@@ -233,68 +189,6 @@ def from_xmp(packet: xmp.Packet) -> LogGain | None:
         headrooms[0],
         headrooms[1],
     )
-
-
-def is_apple(packet: xmp.Packet) -> bool:
-    """Returns whether XMP belongs to Apple's gain map."""
-    kind = packet.properties.get(_PIXEL_DATA + "AuxiliaryImageType", [])
-    return APPLE_TYPE in kind or _APPLE + "HDRGainMapVersion" in packet.properties
-
-
-def apple_headroom(packet: xmp.Packet | None, note: bytes) -> AppleGain:
-    """Returns the gain of Apple's gain map.
-
-    Later versions of iOS state the headroom in the XMP of the gain map. Earlier ones
-    have only the numbers in the photograph's MakerNote, from which Apple's formula
-    computes it.
-
-    Args:
-      packet: XMP of the gain map, if it has some.
-      note: MakerNote of the photograph; b"" if it has none.
-
-    Raises:
-      ValueError: neither states a headroom.
-    """
-    stated = "" if packet is None else _last(packet, _APPLE + "HDRGainMapHeadroom")
-    if stated:
-        return AppleGain(_number(stated))
-    found = _rationals(note)
-    if 33 not in found or 48 not in found:
-        raise ValueError("nothing states the headroom of its gain map")
-    tag33, tag48 = found[33], found[48]
-    if tag33 < 1:
-        stops = -20 * tag48 + 1.8 if tag48 <= 0.01 else -0.101 * tag48 + 1.601
-    else:
-        stops = -70 * tag48 + 3.0 if tag48 <= 0.01 else -0.303 * tag48 + 2.303
-    return AppleGain(2.0 ** min(max(stops, 0.0), _MAX_STOPS))
-
-
-def _rationals(note: bytes) -> dict[int, float]:
-    """Returns the rational numbers in Apple's MakerNote, by tag."""
-    if not note.startswith(b"Apple iOS\0") or len(note) < 16:
-        return {}
-    order = "<" if note[12:14] == b"II" else ">"
-    (count,) = struct.unpack_from(f"{order}H", note, 14)
-    found = {}
-    for at in range(16, min(16 + 12 * count, len(note) - 11), 12):
-        tag, kind, _, offset = struct.unpack_from(f"{order}HHII", note, at)
-        if kind in (5, 10) and offset + 8 <= len(note):
-            letters = "II" if kind == 5 else "ii"
-            numerator, denominator = struct.unpack_from(order + letters, note, offset)
-            if denominator:
-                found[tag] = numerator / denominator
-    return found
-
-
-def _last(packet: xmp.Packet, name: str) -> str:
-    return packet.properties.get(name, [""])[-1].strip()
-
-
-def _number(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"a number of its gain map is {text.strip()[:20]}")
-    return number
 
 
 def _of(numbers: Sequence[float], channel: int) -> float:

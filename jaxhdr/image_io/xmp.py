@@ -4,6 +4,7 @@ A packet may come from anywhere, so a document type, which could define entities
 grow without bound, is refused before it is read.
 """
 
+import math
 import xml.parsers.expat
 from typing import Final, NamedTuple, NoReturn
 
@@ -30,6 +31,10 @@ class Packet(NamedTuple):
     properties: dict[str, list[str]]
     resources: list[dict[str, str]]
 
+    def last(self, name: str) -> str:
+        """Returns the last value of a property; "" if it has none."""
+        return self.properties.get(name, [""])[-1].strip()
+
 
 def parse(packet: bytes) -> Packet:
     """Returns the properties of a packet.
@@ -51,6 +56,18 @@ def parse(packet: bytes) -> Packet:
     except xml.parsers.expat.ExpatError as error:
         raise DamagedPacket(f"its XMP is damaged ({error})") from error
     return reader.packet
+
+
+def number(text: str) -> float:
+    """Returns the number that a value states.
+
+    Raises:
+      ValueError: it is no number, or not finite.
+    """
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"a number in its XMP is {text.strip()[:20]}")
+    return value
 
 
 def _refuse_document_type(*_: object) -> NoReturn:

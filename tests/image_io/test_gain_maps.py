@@ -666,7 +666,7 @@ def test_an_hdr_base_that_cannot_be_decoded_says_what_to_do(path, monkeypatch):
     iso = files.iso_metadata(headrooms=(3.0, 0.0))
     path.write_bytes(files.ultra_hdr(_flat_base(), _flat_gain(), iso=iso))
     for read in (image_io.read_hdr, image_io.read_photograph):
-        with pytest.raises(UserError, match="its base is HDR .* with an SDR base"):
+        with pytest.raises(UserError, match=r"its base is HDR .* with an SDR base"):
             read(path)
 
 
