@@ -19,6 +19,9 @@ is `srgb` for camera raw, whose response is known, and `estimated` for other fil
 SIZES: Final = ("auto", "full", "best")
 """Sizes at which a model computes a photograph, besides a number of pixels."""
 
+GAIN_MAPS: Final = ("use", "ignore")
+"""What to do with the gain map of a photograph."""
+
 HDR_SUFFIXES: Final = (".exr", ".hdr", ".npy", ".pfm", ".tif", ".tiff")
 """Suffixes of the radiance files that `write_hdr` writes."""
 

@@ -8,8 +8,8 @@ it.
 import argparse
 import concurrent.futures
 import contextlib
+import functools
 import logging
-import pathlib
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -19,6 +19,7 @@ from jaxhdr.cli import compare, convert, data, inspect
 from jaxhdr.cli.arguments import Parser, add_model, open_reconstructor, stops, text_of
 from jaxhdr.cli.plan import FORMATS, Job, plan
 from jaxhdr.errors import UserError
+from jaxhdr.options import GAIN_MAPS
 
 _FAILED: Final = 2
 _INTERRUPTED: Final = 130
@@ -91,6 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_model(parser)
     parser.add_argument(
+        "--gain-map",
+        choices=GAIN_MAPS,
+        default=GAIN_MAPS[0],
+        help="gain map of a phone's photograph: use (default) keeps the HDR image that "
+        "it gives and reconstructs only what is clipped there, too; ignore "
+        "reconstructs the photograph alone",
+    )
+    parser.add_argument(
         "--preview",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -149,25 +158,29 @@ def _processed(
     The photograph after the one that is computed is read, and the result before it is
     written, in threads of their own. Only these three are in memory.
     """
+    from jaxhdr import image_io
+
+    read_photograph = functools.partial(
+        image_io.read_photograph, gain_map=options.gain_map
+    )
     with (
         concurrent.futures.ThreadPoolExecutor(1) as reader,
         concurrent.futures.ThreadPoolExecutor(1) as writer,
     ):
         # Reading begins before the model is loaded.
-        read = reader.submit(_read, jobs[0].source)
+        read = reader.submit(read_photograph, jobs[0].source)
         reconstructor = open_reconstructor(options)
         written = None
         for job, following in zip(jobs, [*jobs[1:], None], strict=True):
             photograph = read
             if following is not None:
-                read = reader.submit(_read, following.source)
+                read = reader.submit(read_photograph, following.source)
             try:
-                hdr, known = _computed(photograph, reconstructor)
+                hdr, notes = _hdr_of(photograph.result(), reconstructor)
             except (UserError, MemoryError) as error:
                 result = error
             else:
-                metadata = _metadata(job, reconstructor, known)
-                result = writer.submit(_write, job, hdr, options, metadata)
+                result = writer.submit(_write, job, hdr, notes, options)
                 del hdr
             del photograph
             if written is not None:
@@ -175,6 +188,31 @@ def _processed(
             written = job, result
         if written is not None:
             yield _ended(*written)
+
+
+def _hdr_of(photograph, reconstructor) -> tuple[Any, dict[str, str]]:
+    """Returns the HDR image of a photograph, and what its header says."""
+    from jaxhdr.inference.measured import combine
+
+    known = photograph.known_response
+    hdr = reconstructor(photograph.encoded, may_overwrite=True, known_response=known)
+    if photograph.measured is not None:
+        hdr = combine(photograph.measured, hdr)
+    notes = {
+        "scale": reconstructor.scale,
+        "model": reconstructor.label,
+        "precision": reconstructor.precision,
+        "response": reconstructor.response_of(known),
+    }
+    if reconstructor.size is not None:
+        notes["size"] = str(reconstructor.size)
+    if reconstructor.alignment:
+        notes["alignment"] = reconstructor.alignment
+    if known is not None:
+        notes["photograph"] = "camera raw"
+    if photograph.gain_map:
+        notes["gain_map"] = photograph.gain_map
+    return hdr, notes
 
 
 def _ended(
@@ -189,45 +227,15 @@ def _ended(
     return job, None
 
 
-def _computed(
-    photograph: "concurrent.futures.Future[tuple[Any, str | None]]", reconstructor: Any
-) -> tuple[Any, str | None]:
-    encoded, known = photograph.result()
-    hdr = reconstructor(encoded, may_overwrite=True, known_response=known)
-    return hdr, known
-
-
-def _read(source: pathlib.Path) -> tuple[Any, str | None]:
-    """Returns a photograph, and its response if the file says what it is."""
-    from jaxhdr import image_io
-
-    return image_io.read_encoded(source), image_io.known_response(source)
-
-
-def _metadata(job: Job, reconstructor: Any, known: str | None) -> dict[str, str]:
-    metadata = {
-        "scale": reconstructor.scale,
-        "model": reconstructor.label,
-        "precision": reconstructor.precision,
-        "response": reconstructor.response_of(known),
-        "software": f"jaxhdr {__version__}",
-        "source": text_of(job.source),
-    }
-    if known is not None:
-        metadata["photograph"] = "camera raw"
-    if reconstructor.size is not None:
-        metadata["size"] = str(reconstructor.size)
-    if reconstructor.alignment:
-        metadata["alignment"] = reconstructor.alignment
-    return metadata
-
-
-def _write(
-    job: Job, hdr: Any, options: argparse.Namespace, metadata: dict[str, str]
-) -> None:
+def _write(job: Job, hdr, notes: dict[str, str], options: argparse.Namespace) -> None:
     from jaxhdr import image_io
     from jaxhdr.pictures import previews
 
+    metadata = {
+        **notes,
+        "software": f"jaxhdr {__version__}",
+        "source": text_of(job.source),
+    }
     image_io.write_hdr(job.output, hdr, half=not options.float, metadata=metadata)
     if job.preview is not None:
         small = previews.shrink(hdr, _PREVIEW_SIDE)

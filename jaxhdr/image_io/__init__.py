@@ -9,6 +9,7 @@ from jaxhdr.image_io.formats import (
     PHOTO_SUFFIXES,
     is_hdr_suffix,
 )
+from jaxhdr.image_io.measured_photos import Measured, Photograph, read_photograph
 from jaxhdr.image_io.photos import read_encoded, write_png
 from jaxhdr.image_io.plugin import register_plugin
 from jaxhdr.image_io.radiance_files import (
@@ -25,6 +26,8 @@ __all__ = [
     "HDR_SUFFIXES",
     "MAX_PIXELS",
     "PHOTO_SUFFIXES",
+    "Measured",
+    "Photograph",
     "check_hdr_suffix",
     "is_hdr_suffix",
     "known_response",
@@ -32,6 +35,7 @@ __all__ = [
     "read_encoded",
     "read_hdr",
     "read_metadata",
+    "read_photograph",
     "register_plugin",
     "write_hdr",
     "write_png",

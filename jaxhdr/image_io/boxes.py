@@ -12,6 +12,7 @@ from typing import Final
 
 _MAX_META_BYTES: Final = 16 * 2**20  # of the box that describes the items
 _MAX_BOXES: Final = 10_000  # in one container
+_MAX_ENTRIES: Final = 100_000  # of a table; the largest grid has 65536 tiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +86,42 @@ def item_data(path: str | os.PathLike, items: Items, item: int) -> bytes:
     return b"".join(parts)
 
 
+def with_primary(data: bytes, item: int) -> bytes:
+    """Returns a file in which another item is the photograph.
+
+    Decoders decode the photograph only, so this makes them decode any item.
+
+    Args:
+      data: all bytes of a HEIF or AVIF file.
+      item: identifier of the item.
+
+    Raises:
+      ValueError: the boxes are damaged, or the identifier does not fit.
+    """
+    try:
+        start, end = _place_of(data, b"meta", 0, len(data))
+        start, _ = _place_of(data, b"pitm", start + 4, end)
+        size = 4 if data[start] >= 1 else 2
+        if start + 4 + size > end:
+            raise ValueError("a box is too short")
+        number = item.to_bytes(size, "big")
+    except (struct.error, IndexError, OverflowError) as error:
+        raise ValueError(f"damaged boxes ({error})") from error
+    return data[: start + 4] + number + data[start + 4 + size :]
+
+
+def _place_of(data: bytes, kind: bytes, at: int, end: int) -> tuple[int, int]:
+    """Returns where the content of the first box of a type begins and ends."""
+    for _ in range(_MAX_BOXES):
+        if at + 8 > end:
+            break
+        length, found, start = _box_head(data, at, end - at)
+        if found == kind:
+            return at + start, at + length
+        at += length
+    raise ValueError(f"it has no {kind.decode()} box")
+
+
 def _meta_of(path: str | os.PathLike) -> bytes:
     """Returns the content of the top-level `meta` box."""
     size = os.path.getsize(path)
@@ -156,6 +193,11 @@ def _numbers(data: bytes, size: int, count: int) -> tuple[int, ...]:
     )
 
 
+def _check_entries(count: int) -> None:
+    if count > _MAX_ENTRIES:
+        raise ValueError(f"a box has too many entries ({count})")
+
+
 def _types(iinf: bytes) -> dict[int, bytes]:
     if not iinf:
         return {}
@@ -177,13 +219,15 @@ def _associations(
     id_size = _size_of_id(ipma, 1)
     index_size = 2 if ipma[3] & 1 else 1
     (count,) = _numbers(ipma[4:], 4, 1)
+    _check_entries(count)
     at, found = 8, {}
     for _ in range(count):
-        (item,) = _numbers(ipma[at:], id_size, 1)
+        (item,) = _numbers(ipma[at : at + id_size], id_size, 1)
         number = ipma[at + id_size]
         at += id_size + 1
-        indices = _numbers(ipma[at:], index_size, number)
-        at += index_size * number
+        end = at + index_size * number
+        indices = _numbers(ipma[at:end], index_size, number)
+        at = end
         essential = 1 << (8 * index_size - 1)
         places = [(index & ~essential) - 1 for index in indices]
         found[item] = [listed[place] for place in places if 0 <= place < len(listed)]
@@ -210,11 +254,12 @@ def _places(iloc: bytes) -> dict[int, tuple[int, list[tuple[int, int]]]]:
     base_size, index_size = iloc[5] >> 4, iloc[5] & 15 if version else 0
     id_size = 4 if version == 2 else 2
     (count,) = _numbers(iloc[6:], id_size, 1)
-    at, found = 6 + id_size, {}
+    _check_entries(count)
+    at, found, num_extents = 6 + id_size, {}, 0
 
     def take(size: int) -> int:
         nonlocal at
-        (number,) = _numbers(iloc[at:], size, 1)
+        (number,) = _numbers(iloc[at : at + size], size, 1)
         at += size
         return number
 
@@ -224,7 +269,10 @@ def _places(iloc: bytes) -> dict[int, tuple[int, list[tuple[int, int]]]]:
         take(2)  # the data reference: this file
         base = take(base_size)
         extents = []
-        for _ in range(take(2)):
+        num_here = take(2)
+        num_extents += num_here  # an extent may take no bytes
+        _check_entries(num_extents)
+        for _ in range(num_here):
             take(index_size)
             offset = take(offset_size)
             extents.append((base + offset, take(length_size)))

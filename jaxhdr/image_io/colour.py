@@ -113,13 +113,22 @@ class Colour:
         """
         return self._in_rows(values, self._decoded)
 
+    def to_light(
+        self, values: Float[np.ndarray, "h w c"]
+    ) -> Float[np.ndarray, "h w c"]:
+        """Returns linear light in the primaries of the file, of codes in [0, 1]."""
+        return self._in_rows(values, self._light)
+
     def _decoded(self, values: Float[np.ndarray, "h w c"]) -> np.ndarray:
-        if not self.is_full_range:
-            values = np.clip((values - 16 / 255) * (255 / 219), 0, 1)
-        linear = _CURVES[self.transfer](values, self.exponent)
+        linear = self._light(values)
         if linear.shape[-1] == 3:
             linear = primaries.to_bt709(linear, self.chromaticities)
         return linear.astype(np.float32)
+
+    def _light(self, values: Float[np.ndarray, "h w c"]) -> np.ndarray:
+        if not self.is_full_range:
+            values = np.clip((values - 16 / 255) * (255 / 219), 0, 1)
+        return _CURVES[self.transfer](values, self.exponent).astype(np.float32)
 
     def _in_rows(
         self, image: np.ndarray, function: Callable[[np.ndarray], np.ndarray]

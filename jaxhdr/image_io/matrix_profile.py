@@ -27,17 +27,31 @@ class MatrixProfile:
     tone_curves: tuple[ToneCurve, ...]
     to_xyz: Float[np.ndarray, "3 3"]
 
+    @property
+    def to_bt709(self) -> Float[np.ndarray, "3 3"]:
+        """The matrix from the profile's linear RGB to BT.709."""
+        return primaries.xyz_d50_to_bt709() @ self.to_xyz
+
+    def to_light(self, encoded: Float[np.ndarray, "h w c"]) -> np.ndarray:
+        """Returns linear light in the primaries of the profile, of codes in [0, 1]."""
+        result = np.empty(encoded.shape, np.float32)
+        for start in range(0, len(encoded), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            result[rows] = self._light(encoded[rows])
+        return result
+
+    def _light(self, rows: np.ndarray) -> np.ndarray:
+        rows = rows.astype(np.float64)
+        curves = enumerate(self.tone_curves)
+        return np.stack([curve(rows[..., i]) for i, curve in curves], axis=-1)
+
     def to_srgb(self, encoded: Float[np.ndarray, "h w c"]) -> np.ndarray:
         """Returns display-encoded sRGB in [0, 1] of codes in [0, 1]."""
         result = np.empty(encoded.shape, np.float32)
-        to_bt709 = primaries.xyz_d50_to_bt709() @ self.to_xyz
         for start in range(0, len(encoded), _ROWS_AT_ONCE):
-            rows = encoded[start : start + _ROWS_AT_ONCE].astype(np.float64)
-            linear = np.stack(
-                [curve(rows[..., i]) for i, curve in enumerate(self.tone_curves)], -1
-            )
+            linear = self._light(encoded[start : start + _ROWS_AT_ONCE])
             if linear.shape[-1] == 3:
-                linear = linear @ to_bt709.T
+                linear = linear @ self.to_bt709.T
             result[start : start + _ROWS_AT_ONCE] = transfer.srgb_encode(
                 np.clip(linear, 0, 1)
             )

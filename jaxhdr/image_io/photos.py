@@ -15,7 +15,7 @@ from PIL import Image, TiffImagePlugin
 
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import deep_photos, formats, pillow_photos
+from jaxhdr.image_io import deep_photos, formats, gain_maps, pillow_photos
 from jaxhdr.image_io.raster import Raster, to_encoded
 from jaxhdr.image_io.raw_files import is_camera_raw, read_raw
 from jaxhdr.image_io.tiff_pages import Page, find_page
@@ -43,6 +43,11 @@ def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     with formats.decoding(path):
         if is_camera_raw(path, kind):
             return read_raw(path)
+        if gain_maps.has_hdr_base(path, kind):
+            raise UserError(
+                f"cannot use {path} as a photograph: it is already HDR, and its gain "
+                "map gives the SDR image; read it with read_hdr"
+            )
         raster = decode(path, kind)
         if raster.colour.is_hdr:
             raise UserError(

@@ -20,6 +20,7 @@ from jaxhdr.image_io import (
     exr_files,
     formats,
     hdr_photos,
+    measured_photos,
     rgbe_files,
 )
 from jaxhdr.image_io.raw_files import is_camera_raw
@@ -50,7 +51,10 @@ def read_hdr(
     """Returns the linear radiance in an OpenEXR, .hdr, .npy, PFM or float TIFF file.
 
     It also reads images in PQ and HLG: AVIF, HEIC, JPEG XL, PNG, 16-bit TIFF and JPEG.
-    Their diffuse white, 203 cd/m^2, becomes 1.0 (`jaxhdr.image_io.hdr_photos`).
+    Their diffuse white, 203 cd/m^2, becomes 1.0 (`jaxhdr.image_io.hdr_photos`). Of a
+    photograph with a gain map (JPEG, HEIC or AVIF) it is the HDR image in which 1.0 is
+    SDR white.
+
     The content decides the format. A single channel becomes grey. Alpha is dropped,
     since HDR colour is already multiplied by it. TIFF and .hdr are turned upright, EXR
     is cropped or padded to its display window, and chromaticities other than BT.709 are
@@ -87,7 +91,9 @@ def read_hdr(
         elif kind in _READERS:
             hdr = _READERS[kind](path)
         else:
-            hdr = hdr_photos.read_hdr_photo(path, kind)
+            hdr = measured_photos.read_hdr_of_gain_map(path, kind)
+            if hdr is None:
+                hdr = hdr_photos.read_hdr_photo(path, kind)
     if non_finite == "replace":
         hdr = _replace_non_finite(hdr)
     else:

@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Float, Shaped
 from PIL import Image
 
-from jaxhdr.image_io import icc, matrix_profile
+from jaxhdr.image_io import icc, matrix_profile, primaries
 from jaxhdr.image_io.colour import Colour
 from jaxhdr.image_io.orientation import apply_orientation
+from jaxhdr.image_io.transfer import srgb_decode
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -65,6 +66,33 @@ def to_encoded(raster: Raster, *, name: str) -> Float[np.ndarray, "h w 3"]:
     if encoded.shape[2] == 1:
         encoded = np.repeat(encoded, 3, axis=2)
     return apply_orientation(encoded, raster.orientation)
+
+
+def to_light(
+    raster: Raster, *, name: str
+) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "3 3"]]:
+    """Returns upright linear light in the file's primaries, and the way to BT.709.
+
+    Transparency is dropped.
+
+    Args:
+      raster: the pixels of an SDR photograph.
+      name: name of the file for warnings.
+    """
+    values, colour = _values(raster.codes), raster.colour
+    if colour.profile is None:
+        light = colour.to_light(values)
+        to_bt709 = primaries.matrix_to_bt709(colour.chromaticities)
+    else:
+        curves = matrix_profile.parse(colour.profile)
+        if curves is not None and len(curves.tone_curves) == values.shape[2] == 3:
+            light, to_bt709 = curves.to_light(values), curves.to_bt709
+        else:
+            light = srgb_decode(_converted(values, colour, name))
+            to_bt709 = np.eye(3)
+    if light.shape[2] == 1:
+        light = np.repeat(light, 3, axis=2)
+    return apply_orientation(light, raster.orientation), to_bt709
 
 
 def to_values(raster: Raster) -> Float[np.ndarray, "h w c"]:

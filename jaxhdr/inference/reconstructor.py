@@ -23,6 +23,7 @@ from jaxhdr.imaging import expansion, scales
 from jaxhdr.inference import coarse_to_fine
 from jaxhdr.inference.coarse_to_fine import CoarseToFine
 from jaxhdr.inference.estimators import TiledModel, WholeOperator
+from jaxhdr.inference.measured import combine
 from jaxhdr.options import PRECISIONS, RESPONSES
 from jaxhdr.storage.pretrained import Pretrained, StrPath, load_pretrained
 
@@ -135,6 +136,9 @@ class Reconstructor:
     ) -> Float[np.ndarray, "h w 3"]:
         """Returns the HDR image of a photograph.
 
+        If a file has a gain map, what the phone measured is kept, and the model counts
+        only where the phone's HDR image is clipped, too.
+
         Args:
           image: a file; or an array (h, w, 3) or (h, w), uint8, uint16, or float in
             [0, 1], display-encoded sRGB.
@@ -145,18 +149,26 @@ class Reconstructor:
         Raises:
           UserError: the image cannot be used, or the memory does not suffice.
         """
+        measured = None
+        if isinstance(image, str | os.PathLike):
+            photograph = image_io.read_photograph(image)
+            image, measured = photograph.encoded, photograph.measured
+            known_response = photograph.known_response
+            may_overwrite = True  # nobody else has the pixels
         details = self._run(
             image,
             only_last=True,
             may_overwrite=may_overwrite,
             known_response=known_response,
         )
-        return details.stages[0]
+        hdr = details.stages[0]
+        return hdr if measured is None else combine(measured, hdr)
 
     def stages(self, image: ImageLike) -> Float[np.ndarray, "stages h w 3"]:
         """Returns all estimates of the model; the last is the answer.
 
-        Without a scale of its own, each is aligned on its own.
+        Without a scale of its own, each is aligned on its own. The gain map of a file
+        is ignored.
 
         Raises:
           UserError: as for a call.
@@ -204,9 +216,7 @@ class Reconstructor:
             known_response = image_io.known_response(image)
         is_own = self.response_of(known_response) == self.response
         estimate = self._estimate if is_own else self._estimate_of_srgb
-        # Nobody else has the pixels of a file that was read here. An alignment needs
-        # them afterwards.
-        may_overwrite |= isinstance(image, str | os.PathLike)
+        # An alignment needs the pixels afterwards.
         stages, context = estimate(
             encoded,
             only_last=only_last,
@@ -230,6 +240,8 @@ def reconstruct(
     progress: bool = False,
 ) -> Float[np.ndarray, "h w 3"]:
     """Returns the HDR image of one photograph; for many, use `Reconstructor`.
+
+    The gain map of a file is used as by `Reconstructor`.
 
     Args:
       image: a file; or an array (h, w, 3) or (h, w), uint8, uint16, or float in

@@ -19,6 +19,7 @@ from jaxhdr.inference import reconstructor
 from jaxhdr.models.fhdr_torch import to_torch
 from jaxhdr.options import shipped_names
 from jaxhdr.storage import pretrained, weight_files
+from tests.inference.test_measured import ultra_hdr
 from tests.inference.test_reconstructor import BLUR
 from tests.random_models import random_params, write_random_weights
 from tests.raw_photos import write_dng
@@ -131,6 +132,7 @@ BAD_ARGUMENTS = {
     "unknown format": ["photo.jpg", "-o", "out", "--format", "jpeg"],
     "contradicting format": ["photo.jpg", "-o", "out/a.hdr", "--format", "exr"],
     "float in .hdr": ["photo.jpg", "-o", "out/a.hdr", "--float"],
+    "gain map in words": ["photo.jpg", "-o", "out", "--gain-map", "yes"],
     "stops without end": ["photo.jpg", "-o", "out", "--stops", "inf"],
     "stops in words": ["photo.jpg", "-o", "out", "--stops", "bright"],
     "no stops": ["photo.jpg", "-o", "out", "--stops"],
@@ -324,6 +326,37 @@ def test_the_header_says_that_a_photograph_was_camera_raw(folder):
     assert (metadata["photograph"], metadata["response"]) == ("camera raw", "srgb")
     assert "photograph" not in image_io.read_metadata("out/photo.exr")
     assert image_io.read_hdr("out/raw.exr").shape == (30, 40, 3)
+
+
+@pytest.mark.parametrize("options", [[], ["--gain-map", "use"], ["--gain-map=ignore"]])
+def test_the_gain_map_of_a_phone_is_used_or_ignored(folder, capsys, options):
+    (folder / "phone.jpg").write_bytes(ultra_hdr())
+    arguments = ["phone.jpg", "photo.jpg", "-o", "out", "--no-preview", "--float"]
+    assert main([*arguments, *options]) == 0
+    assert "warning" not in capsys.readouterr().err
+    hdr = image_io.read_hdr("out/phone.exr")
+    used = options != ["--gain-map=ignore"]
+    encoded = image_io.read_encoded("phone.jpg")
+    expected = inference.reconstruct("phone.jpg" if used else encoded, model=BLUR)
+    np.testing.assert_array_equal(hdr, expected)
+    if used:
+        np.testing.assert_array_equal(hdr, image_io.read_hdr("phone.jpg"))
+    metadata = image_io.read_metadata("out/phone.exr")
+    assert metadata["gain_map"] == ("used" if used else "ignored")
+    assert "gain_map" not in image_io.read_metadata("out/photo.exr")
+
+
+def test_a_damaged_gain_map_is_ignored_with_a_warning(folder, capsys):
+    whole = ultra_hdr()
+    (folder / "phone.jpg").write_bytes(whole[:-300])
+    (folder / "odd.jpg").write_bytes(whole.replace(b'Max="2"', b'Max="x"'))
+    assert main(["phone.jpg", "odd.jpg", "-o", "out", "--quiet"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    for line, name in zip(lines, ("phone", "odd"), strict=True):
+        assert line.startswith(f"jaxhdr: warning: {name}.jpg: its gain map is ignored")
+        metadata = image_io.read_metadata(f"out/{name}.exr")
+        assert metadata["gain_map"] == "ignored"
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -76,7 +76,8 @@ _CRYPTO_KEYS = {"cryptomatte/61ae2ee/name": "uMesh"}
         [("", {**colour(2), **colour(9, prefix="albedo.")})],
         [("", {**_CRYPTO, **colour(2)})],
         [("", {**_CRYPTO, **colour(2, prefix="ViewLayer.Combined.")})],
-        [("", {**colour(9, prefix="ViewLayer.Combined."), **colour(2, prefix="Composite.Combined.")})],
+        [("", {**colour(9, prefix="ViewLayer.Combined."),
+               **colour(2, prefix="Composite.Combined.")})],
         # A finished picture beside other layers.
         [
             ("", {**colour(9, prefix="Layer.DiffCol."),
