@@ -33,7 +33,7 @@ ALLOWED = {
         "options",
         "storage",
     },
-    "pictures": {"atomic", "imaging", "inference", "models"},
+    "pictures": {"atomic", "imaging", "inference", "models", "options"},
     "evaluation": {
         "atomic",
         "data",

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxhdr import data, image_io
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_count
 from jaxhdr.imaging import camera, scales
 
 __all__ = [
@@ -85,8 +85,11 @@ def from_config(
       data_dir: folder of the prepared data; default that of the configuration.
 
     Raises:
-      UserError: the data are not prepared, or the split has no images.
+      UserError: the data are not prepared, the split has no images, or `num_images` is
+        below 1.
     """
+    if num_images is not None:
+        check_count("num_images", num_images)
     section = config["data"]
     name = section.get("validation_name") or section["name"]
     source = data.data_source(
@@ -145,9 +148,12 @@ def from_folders(
         `scales.align`); otherwise it must be in that scale.
 
     Raises:
-      UserError: a folder does not exist or is empty, or a photograph has no truth or
-        several; when reading, a file cannot be read or the sizes differ.
+      UserError: a folder does not exist or is empty, a photograph has no truth or
+        several, or `num_images` is below 1; when reading, a file cannot be read or the
+        sizes differ.
     """
+    if num_images is not None:
+        check_count("num_images", num_images)
     paths = _files(photographs)
     if num_images and num_images < len(paths):
         chosen = np.linspace(0, len(paths), num_images, endpoint=False).astype(int)

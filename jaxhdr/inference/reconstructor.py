@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxhdr import image_io, kernels, models
-from jaxhdr.errors import UserError, check_choice
+from jaxhdr.errors import UserError, check_choice, check_count
 from jaxhdr.imaging import expansion, scales
 from jaxhdr.inference import coarse_to_fine
 from jaxhdr.inference.coarse_to_fine import CoarseToFine
@@ -250,6 +250,7 @@ def _loaded(model: StrPath | Pretrained) -> Pretrained:
 def _with_iterations(loaded: Pretrained, iterations: int | None) -> Pretrained:
     if iterations is None:
         return loaded
+    check_count("iterations", iterations)
     model: Any = loaded.model
     if not hasattr(model, "num_iterations"):
         raise UserError(
@@ -287,7 +288,7 @@ def _estimator(
 
 
 def _side(tile: int | str | None, precision: str) -> int | None:
-    if not isinstance(tile, str):
+    if tile is None or type(tile) is int:
         return tile
     if tile != "auto":
         raise UserError(
