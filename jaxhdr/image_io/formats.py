@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Final
 
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_not_endless
 from jaxhdr.options import HDR_SUFFIXES
 
 PHOTO_SUFFIXES: Final = (
@@ -94,8 +94,9 @@ def read_head(path: str | os.PathLike, *, size: int = 64) -> bytes:
     """Returns the first `size` bytes of a file.
 
     Raises:
-      UserError: the file is missing, empty, a folder or not readable.
+      UserError: the file is missing, empty, a folder, a pipe, a device or not readable.
     """
+    check_not_endless(path)
     try:
         with open(path, "rb") as file:
             head = file.read(size)
