@@ -4,12 +4,14 @@ Importing this package also registers it in `imageio.v3` for .exr, .hdr and .pfm
 (`jaxhdr.image_io.plugin`).
 """
 
+from PIL.Image import Image as PillowImage
+
 from jaxhdr.image_io.formats import (
     MAX_PIXELS,
     PHOTO_SUFFIXES,
     is_hdr_suffix,
 )
-from jaxhdr.image_io.photos import read_encoded, write_png
+from jaxhdr.image_io.photos import encoded_of_pil, read_encoded, write_png
 from jaxhdr.image_io.plugin import register_plugin
 from jaxhdr.image_io.radiance_files import (
     check_hdr_suffix,
@@ -23,7 +25,9 @@ __all__ = [
     "HDR_SUFFIXES",
     "MAX_PIXELS",
     "PHOTO_SUFFIXES",
+    "PillowImage",
     "check_hdr_suffix",
+    "encoded_of_pil",
     "is_hdr_suffix",
     "read_encoded",
     "read_hdr",

@@ -149,3 +149,27 @@ def _to_srgb(path: str | os.PathLike, image: Image.Image) -> UInt8[np.ndarray, "
         weight = alpha[..., None].astype(np.float32) / 255
         codes = np.rint(codes * weight).astype(np.uint8)
     return codes
+
+
+def encoded_of_pil(image: Image.Image) -> Float[np.ndarray, "h w 3"]:
+    """Returns an open Pillow image as `read_encoded` returns its file.
+
+    It is turned upright by its EXIF orientation and converted from its palette and its
+    ICC profile, and transparency is blended over black.
+
+    Raises:
+      UserError: the mode is none of a photograph with 8 bits, or the file behind the
+        image is damaged.
+    """
+    name = "the Pillow image"
+    if image.mode not in _COLOUR_MODES:
+        raise UserError(
+            f"cannot use {name} of mode {image.mode}; expected a photograph with 8 "
+            "bits per channel: give its file, or its pixels as an array"
+        )
+    formats.check_size(name, *image.size)
+    with formats.decoding(name):
+        image.load()  # see `_read_with_pillow`
+        orientation = _exif_orientation(image)
+        codes = _to_srgb(name, image)
+    return apply_orientation(codes / np.float32(255), orientation)

@@ -28,7 +28,11 @@ from jaxhdr.storage.pretrained import Pretrained, StrPath, load_pretrained
 TILES: Final = {"float32": 768, "bfloat16": 1280}
 """Largest side of a tile in pixels, by precision; FHDR, T = 4, then takes 3 GiB."""
 
-ImageLike = StrPath | np.ndarray | jax.Array
+ImageLike = StrPath | image_io.PillowImage | np.ndarray | jax.Array
+
+# Floats may leave [0, 1] by this much, because resizing and conversions round. Floats
+# of 16 bits may leave it by the distance of two of them near 1.
+_ROUNDING: Final = 1e-4
 
 
 class Details(NamedTuple):
@@ -127,8 +131,8 @@ class Reconstructor:
         """Returns the HDR image of a photograph.
 
         Args:
-          image: a file; or an array (h, w, 3) or (h, w), uint8, uint16, or float in
-            [0, 1], display-encoded sRGB.
+          image: a file; a Pillow image; or an array (h, w, 3) or (h, w), uint8,
+            uint16, or float in [0, 1], display-encoded sRGB.
           may_overwrite: whether the result may take the memory of a float32 array.
 
         Raises:
@@ -186,8 +190,8 @@ def reconstruct(
     """Returns the HDR image of one photograph; for many, use `Reconstructor`.
 
     Args:
-      image: a file; or an array (h, w, 3) or (h, w), uint8, uint16, or float in
-        [0, 1], display-encoded sRGB.
+      image: a file; a Pillow image; or an array (h, w, 3) or (h, w), uint8, uint16, or
+        float in [0, 1], display-encoded sRGB.
       model: a shipped model's name, that of a classical operator (`expansion`), the
         workdir of a training run, or a .safetensors file.
       size: as for `Reconstructor`.
@@ -213,13 +217,18 @@ def reconstruct(
 
 
 def to_encoded(image: ImageLike) -> Float[np.ndarray, "h w 3"]:
-    """Returns a photograph, a file or an array, as float32 in [0, 1].
+    """Returns a photograph as float32 in [0, 1].
+
+    A Pillow image is converted as its file would be. Floats that leave [0, 1] by no
+    more than rounding are clipped.
 
     Raises:
-      UserError: the file is unreadable, or the array is no such photograph.
+      UserError: the file is unreadable, or the image is no such photograph.
     """
     if isinstance(image, str | os.PathLike):
         return image_io.read_encoded(image)
+    if isinstance(image, image_io.PillowImage):
+        return image_io.encoded_of_pil(image)
     array = np.asarray(image)
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=2)
@@ -235,11 +244,15 @@ def to_encoded(image: ImageLike) -> Float[np.ndarray, "h w 3"]:
             f"the image holds {array.dtype}; expected uint8, uint16 or float in [0, 1]"
         )
     low, high = float(array.min()), float(array.max())
-    if not (low >= 0 and high <= 1):  # NaN too
+    slack = max(_ROUNDING, float(jnp.finfo(array.dtype).eps))
+    if not (low >= -slack and high <= 1 + slack):  # NaN too
         raise UserError(
-            f"the image holds values from {low:g} to {high:g}; expected display-"
-            "encoded floats in [0, 1], without NaN"
+            f"the image holds values from {low:.8g} to {high:.8g}; expected display-"
+            "encoded floats in [0, 1], without NaN; clip them, or divide 8-bit codes "
+            "by 255"
         )
+    if low < 0 or high > 1:
+        array = np.clip(array, 0, 1)
     return np.asarray(array, np.float32)
 
 
