@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", default=["auto"])
     parser.add_argument("--factors", nargs="+", type=int, default=[1, 2, 4])
     options = parser.parse_args()
-    paths = sorted(p for p in options.folder.iterdir() if p.suffix in (".exr", ".hdr"))
+    paths = image_io.list_folder(options.folder, (".exr", ".hdr"))
     pairs = [photograph(path) for path in paths]
     print(
         "| size | photograph | PU21-PSNR | clipped | unclipped | differs: clipped "

@@ -6,6 +6,7 @@ Importing this package also registers it in `imageio.v3` for .exr, .hdr and .pfm
 
 from PIL.Image import Image as PillowImage
 
+from jaxhdr.image_io.folders import IMAGE_SUFFIXES, is_left_out, list_folder
 from jaxhdr.image_io.formats import (
     MAX_PIXELS,
     PHOTO_SUFFIXES,
@@ -23,12 +24,15 @@ from jaxhdr.options import HDR_SUFFIXES
 
 __all__ = [
     "HDR_SUFFIXES",
+    "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "PHOTO_SUFFIXES",
     "PillowImage",
     "check_hdr_suffix",
     "encoded_of_pil",
     "is_hdr_suffix",
+    "is_left_out",
+    "list_folder",
     "read_encoded",
     "read_hdr",
     "read_metadata",

@@ -29,6 +29,9 @@ PHOTO_SUFFIXES: Final = (
     ".pbm",
     ".pgm",
     ".ppm",
+    ".pnm",
+    ".jpe",
+    ".jfif",
 )
 """Usual suffixes of photographs that `read_encoded` reads."""
 
