@@ -17,12 +17,7 @@ from data_builders.shared import records, splits
 from data_builders.shared.building import Plan, SourceBuilder
 from data_builders.shared.resizing import shrink
 from data_builders.shared.shards import Example, Job
-from data_builders.shared.source_files import (
-    SourceFile,
-    first_bytes,
-    hdr_files,
-    opened,
-)
+from data_builders.shared.source_files import SourceFile, hdr_files, opened
 from jaxhdr import image_io
 from jaxhdr.errors import UserError
 
@@ -155,16 +150,19 @@ def pictures(
 
 
 def source_facts(files: Mapping[str, SourceFile]) -> dict[str, str]:
-    """Returns the size of every file and a hash of its first bytes.
+    """Returns the size of every file and a hash of its first 64 KiB.
 
     These facts distinguish one folder's files from another's. The header and the first
-    rows suffice for that, and they are read quickly.
+    rows suffice for that, and they are read quickly. A zip has checksums of its own.
     """
-    facts = {}
-    for name, file in files.items():
-        digest = hashlib.sha256(first_bytes(file)).hexdigest()[:16]
-        facts[name] = f"{file.size} {digest}"
-    return facts
+    return {name: f"{file.size} {_checksum(file)}" for name, file in files.items()}
+
+
+def _checksum(file: SourceFile) -> str:
+    if file.member:
+        return file.modified
+    with open(file.path, "rb") as opened_file:
+        return hashlib.sha256(opened_file.read(65536)).hexdigest()[:16]
 
 
 def read_radiance(path: Path) -> Float[np.ndarray, "h w 3"]:

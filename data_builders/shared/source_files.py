@@ -23,7 +23,6 @@ from jaxhdr import image_io
 from jaxhdr.errors import UserError
 
 _ZIP = ".zip"
-_HEAD_BYTES = 65536
 
 # The errors of a wrong checksum, a truncated member, an unknown compression, a password
 # and of damaged compressed data.
@@ -149,9 +148,14 @@ def opened(file: SourceFile) -> Iterator[Path]:
     suffix = Path(file.member).suffix
     with tempfile.TemporaryDirectory(prefix="jaxhdr-") as folder:
         path = Path(folder) / f"member{suffix}"
-        with _reporting_damage(file), _open_zip(file.path).open(file.member) as member:
-            with open(path, "wb") as copy:
-                shutil.copyfileobj(member, copy)
+        try:
+            with _open_zip(file.path).open(file.member) as member:
+                with open(path, "wb") as copy:
+                    shutil.copyfileobj(member, copy)
+        except _ZIP_ERRORS as error:
+            raise UserError(
+                f"cannot read {file.name}: {error}; download it again"
+            ) from error
         with _named(file, str(path)):
             yield path
 
@@ -162,33 +166,15 @@ def fingerprint(files: Sequence[SourceFile]) -> str:
     return f"{len(files)} files, {hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-def first_bytes(file: SourceFile) -> bytes:
-    """Returns the first 64 KiB of a file: its header and the first rows.
-
-    Raises:
-      UserError: the file is a damaged member of a zip.
-    """
-    if not file.member:
-        with open(file.path, "rb") as opened_file:
-            return opened_file.read(_HEAD_BYTES)
-    with _reporting_damage(file), _open_zip(file.path).open(file.member) as member:
-        return member.read(_HEAD_BYTES)
-
-
-def first_bytes_hash(file: SourceFile) -> str:
+def first_bytes_hash(file: SourceFile, size: int = 65536) -> str:
     """Returns a hash of a file's first bytes and its length, equal for equal files."""
-    content = first_bytes(file) + str(file.size).encode()
-    return hashlib.sha256(content).hexdigest()[:16]
-
-
-@contextlib.contextmanager
-def _reporting_damage(file: SourceFile) -> Iterator[None]:
-    try:
-        yield
-    except _ZIP_ERRORS as error:
-        raise UserError(
-            f"cannot read {file.name}: {error}; download it again"
-        ) from error
+    if file.member:
+        with _open_zip(file.path).open(file.member) as opened_member:
+            head = opened_member.read(size)
+    else:
+        with open(file.path, "rb") as opened_file:
+            head = opened_file.read(size)
+    return hashlib.sha256(head + str(file.size).encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager

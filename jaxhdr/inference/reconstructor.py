@@ -103,11 +103,13 @@ class Reconstructor:
           progress: show a bar over tiles, on a terminal.
 
         Raises:
-          UserError: there is no such model, precision or response, or the tile is too
-            small.
+          UserError: there is no such model, size, precision or response, or the tile is
+            too small.
         """
         check_choice("precision", precision, PRECISIONS)
         check_choice("response", response, RESPONSES)
+        coarse_to_fine.check_size(size)
+        _check_tile(tile)
         loaded = _loaded(model)
         self._estimate = _estimator(
             _with_iterations(loaded, iterations),
@@ -300,13 +302,16 @@ def _estimator(
     return coarse_to_fine.chosen(size, tiled, scale=loaded.scale)
 
 
-def _side(tile: int | str | None, precision: str) -> int | None:
-    if tile is None or type(tile) is int:
-        return tile
-    if tile != "auto":
+def _check_tile(tile: Any) -> None:
+    if tile not in (None, "auto") and type(tile) is not int:
         raise UserError(
             f"tile is {tile!r}; expected a number of pixels, None or 'auto'"
         )
+
+
+def _side(tile: int | str | None, precision: str) -> int | None:
+    if not isinstance(tile, str):
+        return tile
     # Without oneDNN bfloat16 saves no memory.
     return TILES[precision if precision == _faster() else "float32"]
 

@@ -143,6 +143,8 @@ for value in (math.nan, math.inf, -math.inf):
         lambda: Reconstructor("fhdr", size=value),
         lambda: Reconstructor("fhdr", iterations=value),
         lambda: Reconstructor("fhdr", tile=value),
+        lambda: Reconstructor("aky", size=value),
+        lambda: Reconstructor("aky", tile=value),
         lambda: previews.expose(image, value),
         lambda: previews.exposure_strip(image, [0, value]),
         lambda: previews.shrink(image, value),
