@@ -78,7 +78,14 @@ def main(argv: list[str]) -> None:
         sys.exit(130)
 
 
-def _fail(error: Exception) -> NoReturn:
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return FLAGS(argv)
+    except flags.Error as error:
+        _fail(options.one_sentence(error))
+
+
+def _fail(error: object) -> NoReturn:
     sys.stderr.write(f"eval.py: error: {error}\n")
     sys.exit(2)
 
@@ -121,8 +128,10 @@ def _run() -> str:
 
 def _images() -> image_sets.ImageSet:
     if FLAGS.config:
+        config = FLAGS.config.to_dict()
+        options.check_numbers(config)
         return image_sets.from_config(
-            FLAGS.config.to_dict(),
+            config,
             num_images=FLAGS.num_images,
             data_dir=FLAGS.data_dir,
         )
@@ -150,4 +159,4 @@ if __name__ == "__main__":
         options.check_fields(sys.argv[1:])
     except UserError as wrong_field:
         _fail(wrong_field)
-    app.run(main, argv=options.as_absl_flags(sys.argv))
+    app.run(main, argv=options.as_absl_flags(sys.argv), flags_parser=_parse)

@@ -22,6 +22,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"unexpected arguments: {argv[1:]}")
     logging.set_verbosity(logging.WARNING)
     try:
+        options.check_numbers(_CONFIG.value.to_dict())
         prepare_for_training(_CONFIG.value.data)
         loop.train_and_evaluate(_CONFIG.value, pathlib.Path(_WORKDIR.value))
     except (UserError, FloatingPointError) as error:
@@ -31,7 +32,14 @@ def main(argv: list[str]) -> None:
         sys.exit(130)
 
 
-def _fail(error: Exception) -> NoReturn:
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        _fail(options.one_sentence(error))
+
+
+def _fail(error: object) -> NoReturn:
     sys.stderr.write(f"train.py: error: {error}\n")
     sys.exit(2)
 
@@ -42,4 +50,4 @@ if __name__ == "__main__":
         options.check_fields(sys.argv[1:])
     except UserError as wrong_field:
         _fail(wrong_field)
-    app.run(main, argv=options.as_absl_flags(sys.argv))
+    app.run(main, argv=options.as_absl_flags(sys.argv), flags_parser=_parse)

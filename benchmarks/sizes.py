@@ -151,8 +151,7 @@ def main() -> None:
         scenes = range(options.rendered)
         all_shown = [of_scene(number, options.sides, clipped) for number in scenes]
     else:
-        files = sorted(options.folder.iterdir())
-        paths = [path for path in files if path.suffix in (".exr", ".hdr")]
+        paths = image_io.list_folder(options.folder, (".exr", ".hdr"))
         all_shown = [of_panorama(path, options.sides, clipped) for path in paths]
     print(f"| {' | '.join(COLUMNS)} |")
     print("|---|" + "---:|" * (len(COLUMNS) - 1))

@@ -5,9 +5,9 @@ This module imports only the standard library, so that `jaxhdr --help` is fast.
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_number
 
 PRECISIONS: Final = ("auto", "float32", "bfloat16")
 """Number formats in which a model computes; `auto` chooses the fastest."""
@@ -15,6 +15,12 @@ PRECISIONS: Final = ("auto", "float32", "bfloat16")
 RESPONSES: Final = ("auto", "estimated", "srgb")
 """Camera response of a photograph: estimated by the model, or known to be sRGB; `auto`
 is `srgb` for camera raw, whose response is known, and `estimated` for other files."""
+
+MOST_DIGITS: Final = 18
+"""Largest length of a whole number; Python refuses to convert thousands of digits."""
+
+MOST_STOPS: Final = 64
+"""Largest exposure of a picture, in stops, brighter or darker."""
 
 SIZES: Final = ("auto", "full", "best")
 """Sizes at which a model computes a photograph, besides a number of pixels."""
@@ -65,7 +71,8 @@ def size_of(text: str) -> int | str:
 
     `Reconstructor` checks it.
     """
-    return int(text) if text.isdecimal() else text
+    is_number = text.isdecimal() and len(text) <= MOST_DIGITS
+    return int(text) if is_number else text
 
 
 def as_absl_flags(arguments: Sequence[str]) -> list[str]:
@@ -101,6 +108,35 @@ def check_fields(arguments: Sequence[str]) -> None:
                 f"{argument} spells a field of the configuration with a dash: fields "
                 f"have underscores, --{name}"
             )
+
+
+def one_sentence(error: Exception) -> str:
+    """Returns the message of another library's error in the form of a `UserError`."""
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def check_numbers(fields: Mapping[str, Any], *, name: str = "config") -> None:
+    """Checks that the numbers of a configuration are finite.
+
+    Args:
+      fields: the configuration, or a section of it.
+      name: its name, for the message.
+
+    Raises:
+      UserError: a number is NaN or infinite.
+    """
+    for key, value in fields.items():
+        _check_numbers(f"{name}.{key}", value)
+
+
+def _check_numbers(name: str, value: Any) -> None:
+    if isinstance(value, Mapping):
+        check_numbers(value, name=name)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _check_numbers(name, part)
+    elif isinstance(value, float):
+        check_number(name, value)
 
 
 def _as_absl_flag(argument: str) -> str:

@@ -33,7 +33,7 @@ ALLOWED = {
         "options",
         "storage",
     },
-    "pictures": {"atomic", "image_io", "imaging", "inference", "models"},
+    "pictures": {"atomic", "image_io", "imaging", "inference", "models", "options"},
     "evaluation": {
         "atomic",
         "data",

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from configs import default
@@ -45,3 +47,24 @@ def test_no_replaced_field_is_one_of_the_default_configuration():
     for name in options.REPLACED_FIELDS:
         section, _, field = name.partition(".")
         assert field not in fields[section]
+
+
+def number_fields(fields, name="config"):
+    for key, value in fields.items():
+        if isinstance(value, dict):
+            yield from number_fields(value, f"{name}.{key}")
+        elif isinstance(value, float | tuple):
+            yield f"{name}.{key}", fields, key
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, (0.5, -math.inf), [(math.nan,)]])
+def test_a_number_of_the_configuration_that_is_none_is_refused(value):
+    fields = default.get_config().to_dict()
+    options.check_numbers(fields)
+    names = list(number_fields(fields))
+    assert len(names) > 30
+    for name, section, key in names:
+        right, section[key] = section[key], value
+        with pytest.raises(UserError, match=f"{name} is -?(nan|inf); expected a fin"):
+            options.check_numbers(fields)
+        section[key] = right

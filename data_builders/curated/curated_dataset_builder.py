@@ -19,7 +19,7 @@ from data_builders.shared import readings, records
 from data_builders.shared.building import Plan, SourceBuilder
 from data_builders.shared.resizing import shrink
 from data_builders.shared.shards import Example, Job
-from data_builders.shared.source_files import SourceFile, fingerprint, list_files
+from data_builders.shared.source_files import SourceFile, fingerprint, hdr_files
 from data_builders.shared.splits import hash_integer, scene_of, split_by_series
 from jaxhdr import image_io
 from jaxhdr.errors import UserError
@@ -73,10 +73,8 @@ class Builder(SourceBuilder):
 
     def _plan(self, folder: Path) -> Plan:
         config = cast(CuratedConfig, self.builder_config)
-        files = _images(folder)
-        sides = split_by_series(
-            sorted(files), share=config.test_share, seed=config.seed
-        )
+        files = hdr_files(folder)
+        sides = split_by_series(list(files), share=config.test_share, seed=config.seed)
         kinds = (
             ("train", sides["train"], config.train_size, config.train_cuts),
             ("test", sides["validation"], config.test_size, config.test_cuts),
@@ -91,23 +89,7 @@ class Builder(SourceBuilder):
         return Plan(jobs, sources=self._sources(folder))
 
     def _sources(self, folder: Path) -> str:
-        return fingerprint(list(_images(folder).values()))
-
-
-def _images(folder: Path) -> dict[str, SourceFile]:
-    """Returns the HDR files by name.
-
-    Raises:
-      UserError: the folder has no HDR file.
-    """
-    files = {file.name: file for file in list_files(folder)}
-    found = {name: file for name, file in files.items() if image_io.is_hdr_suffix(name)}
-    if not found:
-        raise UserError(
-            f"{folder} holds no HDR files ({', '.join(image_io.HDR_SUFFIXES)}); "
-            "give the folder that has them as manual_dir"
-        )
-    return found
+        return fingerprint(list(hdr_files(folder).values()))
 
 
 def _examples(

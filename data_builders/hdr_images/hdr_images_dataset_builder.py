@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +17,7 @@ from data_builders.shared import records, splits
 from data_builders.shared.building import Plan, SourceBuilder
 from data_builders.shared.resizing import shrink
 from data_builders.shared.shards import Example, Job
+from data_builders.shared.source_files import SourceFile, hdr_files, opened
 from jaxhdr import image_io
 from jaxhdr.errors import UserError
 
@@ -62,8 +63,8 @@ class Builder(SourceBuilder):
         "1.1.0": "Views of 40 to 100 degrees; 22 % of the series validate, not 15 %.",
     }
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        f"a folder of HDR files ({', '.join(image_io.HDR_SUFFIXES)}), subfolders "
-        "included, whose names begin with their series and an underscore"
+        f"a folder of HDR files ({', '.join(image_io.HDR_SUFFIXES)}), subfolders and "
+        "zips included, whose names begin with their series and an underscore"
     )
     BUILDER_CONFIGS = [  # noqa: RUF012 - the name TFDS reads
         HdrImagesConfig(name="images", description="The images as they are."),
@@ -84,14 +85,14 @@ class Builder(SourceBuilder):
         return cast(HdrImagesConfig, self.builder_config)
 
     def _plan(self, folder: Path) -> Plan:
-        config = self._config
+        config, files = self._config, hdr_files(folder)
         split_names = splits.split_by_series(
-            list_images(folder), share=config.validation_share, seed=config.split_seed
+            list(files), share=config.validation_share, seed=config.split_seed
         )
-        facts = source_facts(folder)
+        facts = source_facts(files)
         jobs = {
             split: [
-                Job(name, _examples, (str(folder), name, facts[name], config))
+                Job(name, _examples, (files[name], facts[name], config))
                 for name in names
             ]
             for split, names in split_names.items()
@@ -99,16 +100,17 @@ class Builder(SourceBuilder):
         return Plan(jobs, sources=facts)
 
     def _sources(self, folder: Path) -> dict[str, str]:
-        return source_facts(folder)
+        return source_facts(hdr_files(folder))
 
 
 def _examples(
-    folder: str, name: str, _facts: str, config: HdrImagesConfig
+    file: SourceFile, _facts: str, config: HdrImagesConfig
 ) -> Iterator[tuple[str, Example]]:
     """Yields the records of one file."""
-    hdr = read_radiance(Path(folder) / name)
-    scene = splits.scene_of(name)
-    for key, picture in pictures(hdr, name, config=config):
+    with opened(file) as path:
+        hdr = read_radiance(path)
+    scene = splits.scene_of(file.name)
+    for key, picture in pictures(hdr, file.name, config=config):
         if not records.is_dark(picture):
             yield key, records.record(picture, name=key, scene=scene)
 
@@ -147,37 +149,20 @@ def pictures(
         yield f"{name}#view{number:03d}", rendered
 
 
-def list_images(folder: Path) -> list[str]:
-    """Returns the sorted names of the HDR files below a folder, relative to it.
-
-    Raises:
-      UserError: the folder has no HDR file.
-    """
-    names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.suffix.lower() in image_io.HDR_SUFFIXES and path.is_file()
-    )
-    if not names:
-        raise UserError(
-            f"{folder} holds no HDR files ({', '.join(image_io.HDR_SUFFIXES)}); "
-            "give the folder that has them as manual_dir"
-        )
-    return names
-
-
-def source_facts(folder: Path) -> dict[str, str]:
-    """Returns the size of every HDR file and a hash of its first 64 KiB.
+def source_facts(files: Mapping[str, SourceFile]) -> dict[str, str]:
+    """Returns the size of every file and a hash of its first 64 KiB.
 
     These facts distinguish one folder's files from another's. The header and the first
-    rows suffice for that, and they are read quickly.
+    rows suffice for that, and they are read quickly. A zip has checksums of its own.
     """
-    facts = {}
-    for name in list_images(folder):
-        with open(folder / name, "rb") as file:
-            digest = hashlib.sha256(file.read(65536)).hexdigest()[:16]
-        facts[name] = f"{(folder / name).stat().st_size} {digest}"
-    return facts
+    return {name: f"{file.size} {_checksum(file)}" for name, file in files.items()}
+
+
+def _checksum(file: SourceFile) -> str:
+    if file.member:
+        return file.modified
+    with open(file.path, "rb") as opened_file:
+        return hashlib.sha256(opened_file.read(65536)).hexdigest()[:16]
 
 
 def read_radiance(path: Path) -> Float[np.ndarray, "h w 3"]:

@@ -1,3 +1,5 @@
+import shutil
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -188,4 +190,48 @@ def test_a_bad_file_is_named_and_leaves_nothing(tmp_path, spoil):
 
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match="holds no HDR files"):
-        module.list_images(tmp_path)
+        build(tmp_path, tmp_path)
+
+
+def test_zips_and_what_systems_leave_make_no_difference(tmp_path, folder):
+    options = {"views_per_image": 2, "view_size": (8, 8)}
+    expected = build(tmp_path / "a", folder, **options)
+    mixed = tmp_path / "mixed"
+    (mixed / "__MACOSX").mkdir(parents=True)
+    with zipfile.ZipFile(mixed / "part.ZIP", "w") as archive:
+        for name in NAMES[1:]:
+            archive.write(folder / f"{name}.exr", f"{name}.exr")
+        archive.writestr(f"__MACOSX/._{NAMES[1]}.exr", b"no image")
+        archive.writestr("README.txt", b"no image")
+    shutil.copy(folder / f"{NAMES[0]}.exr", mixed / f"{NAMES[0]}.EXR")
+    for name in ("._elm_1.exr", "__MACOSX/elm_1.exr", "Thumbs.db", ".DS_Store"):
+        (mixed / name).write_bytes(b"no image")
+    found = build(tmp_path / "b", mixed, **options)
+    assert {s: len(found[s]) for s in found} == {s: len(expected[s]) for s in expected}
+    scenes = [
+        {record["scene"] for records in splits.values() for record in records}
+        for splits in (found, expected)
+    ]
+    assert scenes[0] == scenes[1]
+
+
+def test_whole_images_of_a_zip_keep_every_radiance(tmp_path, folder):
+    (tmp_path / "zips").mkdir()
+    with zipfile.ZipFile(tmp_path / "zips" / "all.zip", "w") as archive:
+        for name in NAMES:
+            archive.write(folder / f"{name}.exr", f"{name}.exr")
+    for records in build(tmp_path, tmp_path / "zips").values():
+        for record in records:
+            original = folder / record["name"].decode().removeprefix("all/")
+            expected = image_io.read_hdr(original)
+            np.testing.assert_array_equal(record["hdr"], expected)
+
+
+def test_a_broken_member_of_a_zip_is_named(tmp_path, folder):
+    (tmp_path / "zips").mkdir()
+    with zipfile.ZipFile(tmp_path / "zips" / "all.zip", "w") as archive:
+        for name in NAMES:
+            archive.write(folder / f"{name}.exr", f"{name}.exr")
+        archive.writestr("bad_1.exr", b"no image")
+    with pytest.raises(UserError, match=r"all/bad_1.exr: cannot read all/bad_1.exr"):
+        build(tmp_path, tmp_path / "zips")

@@ -18,7 +18,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from jaxhdr.data import names_of
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_count
 
 BROKEN = ("refuse", "skip")
 """Ways to treat broken source files; the first is the default."""
@@ -118,8 +118,7 @@ def _count(processes: int | None) -> int:
     if processes is None:
         is_known = hasattr(os, "sched_getaffinity")  # not on macOS
         return len(os.sched_getaffinity(0)) if is_known else os.cpu_count() or 1
-    if processes < 1:
-        raise UserError(f"processes is {processes}; give a number of at least 1")
+    check_count("processes", processes)
     return processes
 
 

@@ -19,7 +19,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxhdr import image_io
 from jaxhdr.errors import UserError
+
+_ZIP = ".zip"
 
 # The errors of a wrong checksum, a truncated member, an unknown compression, a password
 # and of damaged compressed data.
@@ -51,22 +54,24 @@ class SourceFile(NamedTuple):
 
 
 def list_files(folder: Path) -> list[SourceFile]:
-    """Returns all files below a folder, sorted by name, without hidden files.
+    """Returns the image files below a folder and in its zips, sorted by name.
 
-    If a file is there both unpacked and in a zip, the unpacked one is returned.
+    Suffixes tell which files are images, and hidden files are left out
+    (`image_io.list_folder`). If a file is there both unpacked and in a zip, the
+    unpacked one is returned.
 
     Raises:
-      UserError: a zip is damaged.
+      UserError: the folder cannot be read, a zip is damaged, or a file's name is not
+        UTF-8.
     """
     unpacked, members = {}, {}
-    for path in sorted(folder.rglob("*")):
+    suffixes = (*image_io.IMAGE_SUFFIXES, _ZIP)
+    for path in image_io.list_folder(folder, suffixes, is_deep=True):
         name = path.relative_to(folder).as_posix()
-        if _is_hidden(name) or not path.is_file():
-            continue
         state = path.stat()
-        if path.suffix.lower() == ".zip":
+        if path.suffix.lower() == _ZIP:
             for member in _zip_members(path):
-                inside = f"{name[: -len('.zip')]}/{member.filename}"
+                inside = f"{name[: -len(_ZIP)]}/{member.filename}"
                 members[inside] = SourceFile(
                     inside,
                     str(path),
@@ -80,6 +85,21 @@ def list_files(folder: Path) -> list[SourceFile]:
             )
     files = members | unpacked
     return [files[name] for name in sorted(files)]
+
+
+def hdr_files(folder: Path) -> dict[str, SourceFile]:
+    """Returns the HDR files below a folder and in its zips by name, sorted.
+
+    Raises:
+      UserError: as for `list_files`, or the folder has no HDR file.
+    """
+    files = [file for file in list_files(folder) if image_io.is_hdr_suffix(file.name)]
+    if not files:
+        raise UserError(
+            f"{folder} holds no HDR files ({', '.join(image_io.HDR_SUFFIXES)}); "
+            "give the folder that has them as manual_dir"
+        )
+    return {file.name: file for file in files}
 
 
 def match(
@@ -172,7 +192,13 @@ def _zip_members(path: Path) -> list[zipfile.ZipInfo]:
         raise UserError(
             f"cannot read {path}: {error}; the download may be incomplete: repeat it"
         ) from error
-    return [m for m in members if not m.is_dir() and not _is_hidden(m.filename)]
+    return [
+        member
+        for member in members
+        if not member.is_dir()
+        and Path(member.filename).suffix.lower() in image_io.IMAGE_SUFFIXES
+        and not image_io.is_left_out(member.filename)
+    ]
 
 
 def _open_zip(path: str) -> zipfile.ZipFile:
@@ -184,7 +210,3 @@ def _open_zip(path: str) -> zipfile.ZipFile:
 def _opened_zip(path: str, _modified: int, _size: int) -> zipfile.ZipFile:
     """Returns the open zip, cached because its list of members may be long."""
     return zipfile.ZipFile(path)
-
-
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))

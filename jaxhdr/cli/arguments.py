@@ -8,12 +8,11 @@ import functools
 import math
 import pathlib
 import sys
-from typing import Any, Final, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 from jaxhdr import options
 from jaxhdr.errors import UserError
-
-_MAX_STOPS: Final = 64
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,13 +54,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--iterations",
-        type=functools.partial(_number_of, "iterations"),
+        type=count_of("iterations"),
         metavar="N",
         help="number of iterations of FHDR; fewer are faster (default: 4)",
     )
     parser.add_argument(
         "--tile",
-        type=functools.partial(_number_of, "pixels"),
+        type=count_of("pixels"),
         metavar="PIXELS",
         help="largest side of a tile, which bounds memory; 0 computes the whole image "
         "at once",
@@ -100,22 +99,40 @@ def open_reconstructor(chosen: argparse.Namespace) -> Any:
     )
 
 
+def number(text: str) -> float:
+    """Returns the finite number that a word of a command line means.
+
+    Raises:
+      ArgumentTypeError: the text is not a finite number.
+    """
+    value = _float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
 def stops(text: str) -> float:
     """Returns the exposure in stops of a word after `--stops`.
 
     Raises:
       ArgumentTypeError: the text is not a number in [-64, 64].
     """
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not abs(value) <= _MAX_STOPS:  # NaN too
+    value, most = _float(text), options.MOST_STOPS
+    if not abs(value) <= most:  # NaN too
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not an exposure between -{_MAX_STOPS} and {_MAX_STOPS}; "
-            "name the photographs before --stops"
+            f"{text!r} is not an exposure between -{most} and {most}; name the "
+            "photographs before --stops"
         )
     return value
+
+
+def count_of(what: str) -> Callable[[str], int]:
+    """Returns the function that reads a number of things, 0 or more, from a word.
+
+    Args:
+      what: the things, for the message.
+    """
+    return functools.partial(_count, what)
 
 
 def text_of(path: str | pathlib.Path) -> str:
@@ -129,7 +146,15 @@ def _with_dashes(argument: str) -> str:
     return name.replace("_", "-") + equals + value if name[:2] == "--" else argument
 
 
-def _number_of(what: str, text: str) -> int:
-    if not text.isdecimal():
+def _float(text: str) -> float:
+    """Returns the number that a text means, NaN if it means none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _count(what: str, text: str) -> int:
+    if not text.isdecimal() or len(text) > options.MOST_DIGITS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what}")
     return int(text)

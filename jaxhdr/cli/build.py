@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, Final
 
-from jaxhdr.cli.arguments import Parser
+from jaxhdr.cli.arguments import Parser, count_of
 from jaxhdr.errors import UserError
 
 NAME: Final = "data build"
@@ -75,7 +75,7 @@ def _parser(builders: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--processes",
-        type=int,
+        type=count_of("processes"),
         metavar="N",
         help="number of parallel processes (default: one per core)",
     )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from jaxhdr.cli.arguments import Parser
+from jaxhdr.cli.arguments import Parser, number
 from jaxhdr.errors import UserError
 from jaxhdr.options import (
     ALIGNMENTS,
@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         parser.add_argument(
             f"--{name}",
-            type=float,
+            type=number,
             default=default,
             metavar="NUMBER",
             help=f"{meaning} (default: {default:g})",

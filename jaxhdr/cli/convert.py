@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Final
 
-from jaxhdr.cli.arguments import Parser
+from jaxhdr.cli.arguments import Parser, count_of
 from jaxhdr.errors import UserError
 
 NAME: Final = "convert-weights"
@@ -49,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--half", action="store_true", help="store float16")
     parser.add_argument(
         "--iterations",
-        type=int,
+        type=count_of("iterations"),
+        metavar="N",
         help="iterations of a .pth file's network (default: 4)",
     )
     return parser

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from jaxhdr.cli import build
-from jaxhdr.cli.arguments import Parser
+from jaxhdr.cli.arguments import Parser, count_of
 from jaxhdr.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--num-images",
-        type=int,
+        type=count_of("images"),
         metavar="N",
         help="number of images to examine per split (default: all)",
     )

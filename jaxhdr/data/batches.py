@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxhdr.data.prepared import Record
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_count, check_number
 
 _IMAGES = ("hdr", "ldr")
 
@@ -53,10 +54,13 @@ def train_batches(
 
     Raises:
       UserError: a record is smaller than the patch, a source has too few records, the
-        batch size is below 1, or the weights do not fit the sources.
+        batch size or the patch size is below 1, `bright_share` is no share, or the
+        weights do not fit the sources.
     """
     for source in sources:
         _check_batches(source, batch_size, shard.shard_count)
+    check_count("patch_size", patch_size)
+    check_number("bright_share", bright_share, least=0, most=1)
     paired = ["ldr" in source[0] for source in sources]
     crop = _RandomPatch(
         patch_size=patch_size,
@@ -93,10 +97,8 @@ def validation_images(
     Raises:
       UserError: `limit` is below 1.
     """
-    if limit is not None and limit < 1:
-        raise UserError(
-            f"limit is {limit}; expected at least 1, or None for all records"
-        )
+    if limit is not None:
+        check_count("limit", limit)
     count = len(source) if limit is None else min(limit, len(source))
     for index in np.arange(count) * len(source) // max(count, 1):
         record = dict(source[int(index)])
@@ -159,7 +161,8 @@ def _mixed(
 ) -> grain.MapDataset:
     if len(patches) == 1 and len(weights) <= 1:
         return patches[0]
-    if len(weights) != len(patches) or not all(weight > 0 for weight in weights):
+    are_positive = all(0 < weight < math.inf for weight in weights)
+    if len(weights) != len(patches) or not are_positive:
         raise UserError(
             f"the weights {tuple(weights)} do not fit the mixture; expected "
             f"{len(patches)} positive numbers, one for each data set"
@@ -168,8 +171,7 @@ def _mixed(
 
 
 def _check_batches(source: Sequence[Record], batch_size: int, num_shards: int) -> None:
-    if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}; expected at least 1")
+    check_count("batch_size", batch_size)
     if len(source) < num_shards:
         raise UserError(
             f"{len(source)} records cannot be shared by {num_shards} hosts; "

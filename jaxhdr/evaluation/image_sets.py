@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxhdr import data, image_io
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_count
 from jaxhdr.imaging import camera, scales
 
 __all__ = [
@@ -85,15 +85,14 @@ def from_config(
       data_dir: folder of the prepared data; default that of the configuration.
 
     Raises:
-      UserError: the data are not prepared, or the split has no images.
+      UserError: the data are not prepared, the split has no images, or `num_images` is
+        below 1.
     """
+    _check_limit(num_images)
     section = config["data"]
     name = section.get("validation_name") or section["name"]
-    source = data.data_source(
-        name,
-        section["validation_split"],
-        data_dir=data_dir or section.get("data_dir") or None,
-    )
+    directory = data_dir or section.get("data_dir") or None
+    source = data.data_source(name, section["validation_split"], data_dir=directory)
     length = min(num_images or sys.maxsize, len(source))
     if not length:
         raise UserError(
@@ -138,22 +137,24 @@ def from_folders(
     """Returns the pairs of two folders: files of the same name, but for the suffix.
 
     Args:
-      photographs: folder of photographs.
+      photographs: folder of photographs; files with other suffixes are left out.
       truths: folder of HDR images, linear BT.709 of any unit; it may hold more.
       num_images: number of images, spread over the photographs by name; default all.
       is_aligned: whether each truth is brought to `ldr_white` by its photograph (see
         `scales.align`); otherwise it must be in that scale.
 
     Raises:
-      UserError: a folder does not exist or is empty, or a photograph has no truth or
-        several; when reading, a file cannot be read or the sizes differ.
+      UserError: a folder does not exist or is empty, a photograph has no truth or
+        several, or `num_images` is below 1; when reading, a file cannot be read or the
+        sizes differ.
     """
-    paths = _files(photographs)
+    _check_limit(num_images)
+    paths = _listed(photographs, image_io.PHOTO_SUFFIXES, "photographs")
     if num_images and num_images < len(paths):
         chosen = np.linspace(0, len(paths), num_images, endpoint=False).astype(int)
         paths = [paths[index] for index in chosen]
     _check_unique(paths)
-    hdr_paths = _files(truths)
+    hdr_paths = _listed(truths, image_io.HDR_SUFFIXES, "HDR images")
     pairs = {path.stem: (path, _partner(path, hdr_paths)) for path in paths}
     protocol = {
         "data": "files",
@@ -210,14 +211,20 @@ def file_stem(name: str) -> str:
     return re.sub(r"[^\w.-]", "_", name)
 
 
-def _files(folder: str | os.PathLike) -> list[pathlib.Path]:
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder} is not a folder; expected one of images")
-    files = [path for path in folder.iterdir() if path.is_file()]
-    files = sorted(path for path in files if not path.name.startswith("."))
+def _check_limit(num_images: int | None) -> None:
+    if num_images is not None:
+        check_count("num_images", num_images)
+
+
+def _listed(
+    folder: str | os.PathLike, suffixes: Sequence[str], kind: str
+) -> list[pathlib.Path]:
+    files = image_io.list_folder(folder, suffixes)
     if not files:
-        raise UserError(f"{folder} is empty; expected images")
+        raise UserError(
+            f"{folder} holds no {kind}; expected files with one of the suffixes "
+            f"{', '.join(suffixes)}"
+        )
     return files
 
 
@@ -236,8 +243,8 @@ def _partner(path: pathlib.Path, truths: list[pathlib.Path]) -> pathlib.Path:
     found = [truth for truth in truths if truth.stem == path.stem]
     if len(found) != 1:
         raise UserError(
-            f"{truths[0].parent} has {len(found)} files {path.stem}.*; expected one, "
-            f"the truth of {path}"
+            f"{truths[0].parent} has {len(found)} HDR files {path.stem}.*; expected "
+            f"one, the truth of {path}"
         )
     return found[0]
 

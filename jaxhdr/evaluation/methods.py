@@ -6,8 +6,6 @@ too: in float32, and at the size at which `jaxhdr` computes by default.
 """
 
 import dataclasses
-import glob
-import os
 import pathlib
 from collections.abc import Iterable
 
@@ -64,19 +62,17 @@ def open_methods(
       UserError: there is no such model or size, or two methods have the same name.
     """
     models, predictions = list(models), list(predictions)
-    opened = {
-        pathlib.Path(name).name.removesuffix(".safetensors"): open_method(
-            name, size=size
-        )
-        for name in models
+    by_name = {
+        pathlib.Path(name).name.removesuffix(".safetensors"): name for name in models
     }
-    opened |= {pathlib.Path(path).name: by_folder(path) for path in predictions}
-    if len(opened) < len(models) + len(predictions):
+    folders = {pathlib.Path(path).name: path for path in predictions}
+    if len(by_name | folders) < len(models) + len(predictions):
         raise UserError(
             f"two of {[*models, *map(str, predictions)]} have the same name, by "
             "which a report identifies methods; rename one"
         )
-    return opened
+    opened = {name: open_method(model, size=size) for name, model in by_name.items()}
+    return opened | {name: by_folder(path) for name, path in folders.items()}
 
 
 def open_method(model: StrPath | Pretrained, *, size: int | str = "auto") -> Method:
@@ -111,20 +107,21 @@ def by_folder(folder: StrPath) -> Method:
     """Returns the method whose results are in a folder of HDR files.
 
     A file has the name of the photograph that `image_sets.write_photographs` writes
-    and a suffix of its own.
+    and the suffix of an HDR file. Other files of the folder are left out.
 
-    Raises, when called:
-      UserError: there is no such file or several, it cannot be read, or its size is
-        not that of the photograph.
+    Raises:
+      UserError: there is no such folder. When called: there is no such file or several,
+        it cannot be read, or its size is not that of the photograph.
     """
+    paths = image_io.list_folder(folder, image_io.HDR_SUFFIXES)
 
     def read(image: Example) -> Float[np.ndarray, "1 h w 3"]:
         stem = image_sets.file_stem(image.name)
-        found = sorted(pathlib.Path(folder).glob(f"{glob.escape(stem)}.*"))
+        found = [path for path in paths if path.stem == stem]
         if len(found) != 1:
             raise UserError(
-                f"{folder} has {len(found)} files {stem}.*; expected one HDR image of "
-                "the photograph of that name, which --photographs writes"
+                f"{folder} has {len(found)} HDR files {stem}.*; expected one of the "
+                "photograph of that name, which --photographs writes"
             )
         hdr = image_io.read_hdr(found[0])
         if hdr.shape != image.encoded.shape:
@@ -134,10 +131,4 @@ def by_folder(folder: StrPath) -> Method:
             )
         return hdr[None]
 
-    return Method(read, label="files", files=_state(folder))
-
-
-def _state(folder: str | os.PathLike) -> str:
-    """Returns what tells the files of a folder from later ones of the same names."""
-    paths = sorted(path for path in pathlib.Path(folder).glob("*") if path.is_file())
-    return image_sets.versions(paths)
+    return Method(read, label="files", files=image_sets.versions(paths))

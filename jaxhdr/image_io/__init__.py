@@ -4,13 +4,16 @@ Importing this package also registers it in `imageio.v3` for .exr, .hdr and .pfm
 (`jaxhdr.image_io.plugin`).
 """
 
+from PIL.Image import Image as PillowImage
+
+from jaxhdr.image_io.folders import IMAGE_SUFFIXES, is_left_out, list_folder
 from jaxhdr.image_io.formats import (
     MAX_PIXELS,
     PHOTO_SUFFIXES,
     is_hdr_suffix,
 )
 from jaxhdr.image_io.measured_photos import Measured, Photograph, read_photograph
-from jaxhdr.image_io.photos import read_encoded, write_png
+from jaxhdr.image_io.photos import encoded_of_pil, read_encoded, write_png
 from jaxhdr.image_io.plugin import register_plugin
 from jaxhdr.image_io.radiance_files import (
     check_hdr_suffix,
@@ -24,14 +27,19 @@ from jaxhdr.options import HDR_SUFFIXES
 
 __all__ = [
     "HDR_SUFFIXES",
+    "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "PHOTO_SUFFIXES",
     "Measured",
     "Photograph",
+    "PillowImage",
     "check_hdr_suffix",
+    "encoded_of_pil",
     "is_hdr_suffix",
+    "is_left_out",
     "known_response",
     "layer_names",
+    "list_folder",
     "read_encoded",
     "read_hdr",
     "read_metadata",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_not_endless
 from jaxhdr.options import HDR_SUFFIXES
 
 PHOTO_SUFFIXES: Final = (
@@ -31,6 +31,9 @@ PHOTO_SUFFIXES: Final = (
     ".pbm",
     ".pgm",
     ".ppm",
+    ".pnm",
+    ".jpe",
+    ".jfif",
     # camera raw, with the extra `raw`
     ".dng",
     ".cr2",
@@ -129,8 +132,9 @@ def read_head(path: str | os.PathLike, *, size: int = 64) -> bytes:
     """Returns the first `size` bytes of a file.
 
     Raises:
-      UserError: the file is missing, empty, a folder or not readable.
+      UserError: the file is missing, empty, a folder, a pipe, a device or not readable.
     """
+    check_not_endless(path)
     try:
         with open(path, "rb") as file:
             head = file.read(size)
@@ -157,18 +161,27 @@ def check_size(path: str | os.PathLike, width: int, height: int) -> None:
       UserError: the image has no pixels, more than `MAX_PIXELS`, or more than a file of
         its length can hold.
     """
+    check_count(path, width, height)
+    length = os.path.getsize(path)
+    if width * height > max(_MAX_PIXELS_A_BYTE * length, _HARMLESS_PIXELS):
+        raise UserError(
+            f"cannot read {path}: its header states {width} x {height} pixels, but the "
+            f"file has {length} bytes; it is damaged or was made to exhaust memory"
+        )
+
+
+def check_count(path: str | os.PathLike, width: int, height: int) -> None:
+    """Checks the number of pixels of an image.
+
+    Raises:
+      UserError: it has none, or more than `MAX_PIXELS`.
+    """
     if width < 1 or height < 1:
         raise UserError(f"cannot read {path}: it has no pixels ({width} x {height})")
     if width * height > MAX_PIXELS:
         raise UserError(
             f"cannot read {path}: its header states {width} x {height} pixels, "
             f"expected at most {MAX_PIXELS}; scale the image down"
-        )
-    length = os.path.getsize(path)
-    if width * height > max(_MAX_PIXELS_A_BYTE * length, _HARMLESS_PIXELS):
-        raise UserError(
-            f"cannot read {path}: its header states {width} x {height} pixels, but the "
-            f"file has {length} bytes; it is damaged or was made to exhaust memory"
         )
 
 

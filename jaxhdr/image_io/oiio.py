@@ -7,6 +7,8 @@ process after a failed read. A call may report an error by a missing result, by
 
 import contextlib
 import os
+import pathlib
+import tempfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -31,20 +33,16 @@ def open_input(path: str | os.PathLike, reader: str) -> Iterator[oiio.ImageInput
     # This keeps the stored pixels: by default colours are multiplied by alpha.
     options = oiio.ImageSpec()
     options.attribute("oiio:UnassociatedAlpha", 1)
-    try:
-        source = oiio.ImageInput.open(os.fspath(path), options)
-    except UnicodeEncodeError as error:
-        raise UserError(
-            f"cannot read {path!r}: its name is not UTF-8; rename it"
-        ) from error
-    # A wrong suffix may select another reader, and some readers accept any content.
-    if source is None or source.format_name() != reader:
-        raise formats.damaged(path, _error_of(source))
-    try:
-        yield source
-    finally:
-        source.close()
-        _error_of(source)
+    with _name_in_utf8(path, "read") as name:
+        source = oiio.ImageInput.open(name, options)
+        # A wrong suffix may select another reader, and some readers accept any content.
+        if source is None or source.format_name() != reader:
+            raise formats.damaged(path, _error_of(source).replace(name, "file"))
+        try:
+            yield source
+        finally:
+            source.close()
+            _error_of(source)
 
 
 def read_pixels(
@@ -95,17 +93,46 @@ def write_pixels(
     Raises:
       OSError: the file cannot be written completely.
     """
-    output = oiio.ImageOutput.create(os.fspath(path))
-    if output is None:
-        raise OSError(_error_of(None))
     # OpenImageIO rejects arrays that are not contiguous.
     pixels = np.ascontiguousarray(pixels)
-    is_written = output.open(os.fspath(path), spec) and output.write_image(pixels)
-    error = _error_of(output)
-    # Closing flushes the file, so a full disk may be reported only here.
-    is_closed = output.close()
-    if not (is_written and is_closed):
-        raise OSError(error or _error_of(output))
+    with _name_in_utf8(path, "write") as name:
+        output = oiio.ImageOutput.create(name)
+        if output is None:
+            raise OSError(_error_of(None))
+        is_written = output.open(name, spec) and output.write_image(pixels)
+        error = _error_of(output)
+        # Closing flushes the file, so a full disk may be reported only here.
+        is_closed = output.close()
+        if not (is_written and is_closed):
+            reason = error or _error_of(output)
+            raise OSError(reason.replace(name, os.fspath(path)))
+
+
+@contextlib.contextmanager
+def _name_in_utf8(path: str | os.PathLike, action: str) -> Iterator[str]:
+    """Yields a name of a file that OpenImageIO's binding takes: text in UTF-8.
+
+    A name of other bytes, which Linux allows, gets a link of a plain name for a while.
+
+    Raises:
+      UserError: the name is not UTF-8, and no link can be made.
+    """
+    name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        with tempfile.TemporaryDirectory(prefix="jaxhdr-") as folder:
+            link = os.path.join(folder, "file" + pathlib.Path(name).suffix)
+            try:
+                os.symlink(os.path.abspath(name), link)
+                link.encode()
+            except (OSError, UnicodeEncodeError):
+                raise UserError(
+                    f"cannot {action} {path}: its name is not UTF-8; rename it"
+                ) from error
+            yield link
+    else:
+        yield name
 
 
 def _error_of(handle: oiio.ImageInput | oiio.ImageOutput | None) -> str:

@@ -121,3 +121,30 @@ def _already_linear(path: str | os.PathLike) -> UserError:
         f"cannot use {path} as a photograph: it is already linear HDR; read it with "
         "read_hdr"
     )
+
+
+def encoded_of_pil(image: Image.Image) -> Float[np.ndarray, "h w 3"]:
+    """Returns an open Pillow image as `read_encoded` returns its file.
+
+    It is turned upright by its EXIF orientation and converted from its palette and its
+    ICC profile, and transparency is blended over black.
+
+    Raises:
+      UserError: the mode is none of a photograph with 8 bits, the profile says PQ or
+        HLG, or the file behind the image is damaged.
+    """
+    name = "the Pillow image"
+    if image.mode not in pillow_photos.COLOUR_MODES:
+        raise UserError(
+            f"cannot use {name} of mode {image.mode}; expected a photograph with 8 "
+            "bits per channel: give its file, or its pixels as an array"
+        )
+    formats.check_count(name, *image.size)
+    with formats.decoding(name):
+        raster = pillow_photos.of_open_image(name, image)
+        if raster.colour.is_hdr:
+            raise UserError(
+                f"cannot use {name} as a photograph: it is already HDR "
+                f"({raster.colour.transfer} encoded)"
+            )
+        return to_encoded(raster, name=name)

@@ -22,7 +22,7 @@ from jaxhdr.image_io.tiff_pages import Page, read_exif
 
 _LOGGER: Final = logging.getLogger(__name__)
 _ORIENTATION: Final = 0x0112
-_COLOUR_MODES: Final = frozenset(
+COLOUR_MODES: Final = frozenset(
     {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 )
 
@@ -54,6 +54,22 @@ def read(path: str | os.PathLike, kind: str, *, page: Page | None = None) -> Ras
         return of_image(path, image, colour=colour)._replace(orientation=orientation)
 
 
+def of_open_image(name: str, image: Image.Image) -> Raster:
+    """Returns the pixels of a Pillow image that the caller opened or made.
+
+    Raises:
+      UserError: the pixels are of an unusual kind.
+    """
+    orientation, exif = 1, None
+    # Loading a TIFF turns it and drops the tag.
+    image.load()
+    with contextlib.suppress(Exception):  # damaged EXIF counts as none
+        exif = image.getexif()
+        orientation = int(exif.get(_ORIENTATION, 1))
+    colour = stated_colour.of_file(image.info.get("icc_profile"), exif)
+    return of_image(name, image, colour=colour)._replace(orientation=orientation)
+
+
 def of_image(name: str | os.PathLike, image: Image.Image, *, colour: Colour) -> Raster:
     """Returns the pixels of a Pillow image.
 
@@ -65,7 +81,7 @@ def of_image(name: str | os.PathLike, image: Image.Image, *, colour: Colour) -> 
     Raises:
       UserError: the pixels are of an unusual kind.
     """
-    if image.mode not in _COLOUR_MODES:
+    if image.mode not in COLOUR_MODES:
         raise UserError(
             f"cannot read {name}: {image.mode} pixels are not supported; save it as RGB"
         )

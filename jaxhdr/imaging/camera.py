@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_not_endless
 from jaxhdr.imaging import color, jpeg
 
 # Records store, for each of these fractions, the radiance that this fraction of the
@@ -266,6 +266,7 @@ def read_curves(path: str, *, samples: int = 1024) -> Float[np.ndarray, "n sampl
     Raises:
       UserError: the file cannot be read or holds no complete curve.
     """
+    check_not_endless(path)
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             pairs = _curves([line.strip() for line in file])

@@ -194,23 +194,29 @@ def chosen(
     """Returns the estimator for a choice of `Reconstructor(size=...)`.
 
     Args:
-      size: the choice.
+      size: the choice, which `check_size` has checked.
       tiled: the network.
       scale: unit of its results.
+    """
+    if size == "full":
+        return tiled
+    if isinstance(size, str):
+        return CoarseToFine(tiled, also_double=size == "best", scale=scale)
+    return CoarseToFine(tiled, long_side=size, scale=scale)
+
+
+def check_size(size: Any) -> None:
+    """Checks a choice of `Reconstructor(size=...)`.
 
     Raises:
       UserError: there is no such choice.
     """
-    if size == "full":
-        return tiled
-    if size in SIZES:
-        return CoarseToFine(tiled, also_double=size == "best", scale=scale)
-    if type(size) is not int or not _SMALLEST_SIDE <= size <= _LARGEST_SIDE:
+    is_side = type(size) is int and _SMALLEST_SIDE <= size <= _LARGEST_SIDE
+    if not is_side and size not in SIZES:
         raise UserError(
             f"size is {size!r}; expected {', '.join(SIZES)}, or a number of pixels "
             f"from {_SMALLEST_SIDE} to {_LARGEST_SIDE}"
         )
-    return CoarseToFine(tiled, long_side=size, scale=scale)
 
 
 def _gains(hdr: Image, radiance: Image, share: Image) -> gain.Gains:

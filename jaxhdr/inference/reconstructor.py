@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from jaxhdr import image_io, kernels, models
-from jaxhdr.errors import UserError, check_choice
+from jaxhdr.errors import UserError, check_choice, check_count
 from jaxhdr.imaging import expansion, scales
 from jaxhdr.inference import coarse_to_fine
 from jaxhdr.inference.coarse_to_fine import CoarseToFine
@@ -30,7 +30,11 @@ from jaxhdr.storage.pretrained import Pretrained, StrPath, load_pretrained
 TILES: Final = {"float32": 768, "bfloat16": 1280}
 """Largest side of a tile in pixels, by precision; FHDR, T = 4, then takes 3 GiB."""
 
-ImageLike = StrPath | np.ndarray | jax.Array
+ImageLike = StrPath | image_io.PillowImage | np.ndarray | jax.Array
+
+# Floats may leave [0, 1] by this much, because resizing and conversions round. Floats
+# of 16 bits may leave it by the distance of two of them near 1.
+_ROUNDING: Final = 1e-4
 
 
 class Details(NamedTuple):
@@ -103,11 +107,13 @@ class Reconstructor:
           progress: show a bar over tiles, on a terminal.
 
         Raises:
-          UserError: there is no such model, precision or response, or the tile is too
-            small.
+          UserError: there is no such model, size, precision or response, or the tile is
+            too small.
         """
         check_choice("precision", precision, PRECISIONS)
         check_choice("response", response, RESPONSES)
+        coarse_to_fine.check_size(size)
+        _check_tile(tile)
         loaded = _loaded(model)
         self._build = functools.partial(
             _estimator,
@@ -140,8 +146,8 @@ class Reconstructor:
         only where the phone's HDR image is clipped, too.
 
         Args:
-          image: a file; or an array (h, w, 3) or (h, w), uint8, uint16, or float in
-            [0, 1], display-encoded sRGB.
+          image: a file; a Pillow image; or an array (h, w, 3) or (h, w), uint8,
+            uint16, or float in [0, 1], display-encoded sRGB.
           may_overwrite: whether the result may take the memory of a float32 array.
           known_response: what `image_io.known_response` returned for the file of an
             array; it counts if the response was chosen as `auto`.
@@ -244,8 +250,8 @@ def reconstruct(
     The gain map of a file is used as by `Reconstructor`.
 
     Args:
-      image: a file; or an array (h, w, 3) or (h, w), uint8, uint16, or float in
-        [0, 1], display-encoded sRGB.
+      image: a file; a Pillow image; or an array (h, w, 3) or (h, w), uint8, uint16, or
+        float in [0, 1], display-encoded sRGB.
       model: a shipped model's name, that of a classical operator (`expansion`), the
         workdir of a training run, or a .safetensors file.
       size: as for `Reconstructor`.
@@ -271,13 +277,18 @@ def reconstruct(
 
 
 def to_encoded(image: ImageLike) -> Float[np.ndarray, "h w 3"]:
-    """Returns a photograph, a file or an array, as float32 in [0, 1].
+    """Returns a photograph as float32 in [0, 1].
+
+    A Pillow image is converted as its file would be. Floats that leave [0, 1] by no
+    more than rounding are clipped.
 
     Raises:
-      UserError: the file is unreadable, or the array is no such photograph.
+      UserError: the file is unreadable, or the image is no such photograph.
     """
     if isinstance(image, str | os.PathLike):
         return image_io.read_encoded(image)
+    if isinstance(image, image_io.PillowImage):
+        return image_io.encoded_of_pil(image)
     array = np.asarray(image)
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=2)
@@ -293,11 +304,15 @@ def to_encoded(image: ImageLike) -> Float[np.ndarray, "h w 3"]:
             f"the image holds {array.dtype}; expected uint8, uint16 or float in [0, 1]"
         )
     low, high = float(array.min()), float(array.max())
-    if not (low >= 0 and high <= 1):  # NaN too
+    slack = max(_ROUNDING, float(jnp.finfo(array.dtype).eps))
+    if not (low >= -slack and high <= 1 + slack):  # NaN too
         raise UserError(
-            f"the image holds values from {low:g} to {high:g}; expected display-"
-            "encoded floats in [0, 1], without NaN"
+            f"the image holds values from {low:.8g} to {high:.8g}; expected display-"
+            "encoded floats in [0, 1], without NaN; clip them, or divide 8-bit codes "
+            "by 255"
         )
+    if low < 0 or high > 1:
+        array = np.clip(array, 0, 1)
     return np.asarray(array, np.float32)
 
 
@@ -308,6 +323,7 @@ def _loaded(model: StrPath | Pretrained) -> Pretrained:
 def _with_iterations(loaded: Pretrained, iterations: int | None) -> Pretrained:
     if iterations is None:
         return loaded
+    check_count("iterations", iterations)
     model: Any = loaded.model
     if not hasattr(model, "num_iterations"):
         raise UserError(
@@ -344,13 +360,16 @@ def _estimator(
     return coarse_to_fine.chosen(size, tiled, scale=loaded.scale)
 
 
-def _side(tile: int | str | None, precision: str) -> int | None:
-    if not isinstance(tile, str):
-        return tile
-    if tile != "auto":
+def _check_tile(tile: Any) -> None:
+    if tile not in (None, "auto") and type(tile) is not int:
         raise UserError(
             f"tile is {tile!r}; expected a number of pixels, None or 'auto'"
         )
+
+
+def _side(tile: int | str | None, precision: str) -> int | None:
+    if not isinstance(tile, str):
+        return tile
     # Without oneDNN bfloat16 saves no memory.
     return TILES[precision if precision == _faster() else "float32"]
 

@@ -2,7 +2,8 @@
 
 Each score is a pure JAX function `fn(test, reference) -> one value per image` that
 works under jit, vmap and grad. `METRICS` lists them by name and says what each number
-means. The functions check nothing: both images must have the same shape and finite
+means. Images of 16-bit floats are scored in float32, and integers are refused. The
+functions do not check the values: both images must have the same shape and finite
 values, and negative radiance counts as 0. `compare` checks its images first. An
 undefined score (no pixel counts, or the image is smaller than the metric's window) is
 NaN: leave NaN out of means, and report how many values a mean has.

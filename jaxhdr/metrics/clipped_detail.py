@@ -9,7 +9,7 @@ linear BT.709 radiance in the scale `ldr_white`. A factor of an image does not m
 """
 
 import functools
-from typing import Final
+from typing import Final, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxhdr.imaging import color
 from jaxhdr.metrics.pixelwise import STOPS_FLOOR
+from jaxhdr.metrics.precision import in_float32
 
 __all__ = ["clipped_detail_correlation", "clipped_detail_invented"]
 
@@ -31,11 +32,12 @@ _PIXELS: Final = (-3, -2, -1)
 _SMALLEST_DETAIL: Final = 1e-4  # stops
 
 
+@in_float32
 def clipped_detail_invented(
     test: Float[Array, "*batch h w 3"],
     reference: Float[Array, "*batch h w 3"],
     *,
-    mask: Bool[Array, "*batch h w 1"],
+    mask: Bool[Array, "*batch h w 1"] | None = None,
 ) -> Float[Array, "*batch"]:
     """Returns the size in stops of the detail that the truth does not have.
 
@@ -47,19 +49,23 @@ def clipped_detail_invented(
     Args:
       test: the estimate.
       reference: the truth.
-      mask: pixels whose channels are all clipped.
+      mask: pixels whose channels are all clipped; by default, all pixels.
     """
-    test_variance, reference_variance, covariance = _moments(test, reference, mask)
-    common = jnp.maximum(covariance, 0) ** 2
-    common /= jnp.where(reference_variance > 0, reference_variance, 1)
-    return jnp.sqrt(jnp.maximum(test_variance - common, 0))
+    moments = _moments(test, reference, mask)
+    common = jnp.maximum(moments.covariance, 0) ** 2
+    common /= jnp.where(moments.of_reference > 0, moments.of_reference, 1)
+    rest = jnp.maximum(moments.of_test - common, 0)
+    # The slope of the root is infinite at 0.
+    size = jnp.where(rest > 0, jnp.sqrt(jnp.where(rest > 0, rest, 1)), 0)
+    return jnp.where(moments.has_pixels, size, jnp.nan)
 
 
+@in_float32
 def clipped_detail_correlation(
     test: Float[Array, "*batch h w 3"],
     reference: Float[Array, "*batch h w 3"],
     *,
-    mask: Bool[Array, "*batch h w 1"],
+    mask: Bool[Array, "*batch h w 1"] | None = None,
 ) -> Float[Array, "*batch"]:
     """Returns the correlation of both images' detail, in [-1, 1].
 
@@ -68,34 +74,40 @@ def clipped_detail_correlation(
     Args:
       test: the estimate.
       reference: the truth.
-      mask: pixels whose channels are all clipped.
+      mask: pixels whose channels are all clipped; by default, all pixels.
     """
-    test_variance, reference_variance, covariance = _moments(test, reference, mask)
-    least = jnp.minimum(test_variance, reference_variance)
-    product = jnp.where(least > _SMALLEST_DETAIL**2, test_variance, jnp.nan)
-    return covariance / jnp.sqrt(product * reference_variance)
+    moments = _moments(test, reference, mask)
+    least = jnp.minimum(moments.of_test, moments.of_reference)
+    has_detail = moments.has_pixels & (least > _SMALLEST_DETAIL**2)
+    product = jnp.where(has_detail, moments.of_test * moments.of_reference, 1)
+    return jnp.where(has_detail, moments.covariance / jnp.sqrt(product), jnp.nan)
 
 
-def _moments(test: Array, reference: Array, mask: Array) -> tuple[Array, Array, Array]:
-    """Returns the variances of both images' detail and their covariance."""
-    details = [_detail(image, mask) for image in (test, reference)]
+class _Moments(NamedTuple):
+    """Variances and covariance of the detail of two images."""
+
+    of_test: Float[Array, "*batch"]
+    of_reference: Float[Array, "*batch"]
+    covariance: Float[Array, "*batch"]
+    has_pixels: Bool[Array, "*batch"]
+
+
+def _moments(test: Array, reference: Array, mask: Array | None) -> _Moments:
+    if mask is None:
+        mask = jnp.ones((*test.shape[:-1], 1), bool)
     inside = _eroded(mask)
     count = inside.sum(_PIXELS, keepdims=True)
-    count = jnp.where(count > 0, count, jnp.nan)
 
     def mean(values: Array) -> Array:
-        return jnp.where(inside, values, 0).sum(_PIXELS, keepdims=True) / count
+        total = jnp.where(inside, values, 0).sum(_PIXELS, keepdims=True)
+        return total / jnp.maximum(count, 1)
 
-    test_detail, reference_detail = (x - mean(x) for x in details)
-    products = (
-        test_detail**2,
-        reference_detail**2,
-        test_detail * reference_detail,
-    )
-    test_variance, reference_variance, covariance = (
-        mean(product)[..., 0, 0, 0] for product in products
-    )
-    return test_variance, reference_variance, covariance
+    of_test, of_reference = (_detail(image, mask) for image in (test, reference))
+    of_test -= mean(of_test)
+    of_reference -= mean(of_reference)
+    products = of_test**2, of_reference**2, of_test * of_reference
+    moments = [mean(product)[..., 0, 0, 0] for product in products]
+    return _Moments(*moments, count[..., 0, 0, 0] > 0)
 
 
 def _detail(

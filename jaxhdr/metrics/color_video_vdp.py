@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_number
+from jaxhdr.metrics.precision import in_float32
 
 # The display that `Display` describes: linear light up to PQ's peak, in a dark room.
 _PEAK = 10_000.0
@@ -35,6 +36,7 @@ def check_installed() -> None:
         )
 
 
+@in_float32
 def color_video_vdp(
     test: Float[Array, "*batch h w 3"],
     reference: Float[Array, "*batch h w 3"],
@@ -49,9 +51,11 @@ def color_video_vdp(
       pixels_per_degree: pixels per degree of visual angle.
 
     Raises:
-      UserError: the package is not installed.
+      UserError: the package is not installed, an image does not hold floats, or
+        `pixels_per_degree` is not above 0.
     """
     check_installed()
+    check_number("pixels_per_degree", pixels_per_degree, above=0)
     return jax.pure_callback(
         functools.partial(_judge, pixels_per_degree=pixels_per_degree),
         jax.ShapeDtypeStruct(test.shape[:-3], jnp.float32),

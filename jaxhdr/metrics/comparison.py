@@ -10,6 +10,7 @@ from jaxtyping import Array
 
 from jaxhdr.errors import UserError
 from jaxhdr.imaging import camera
+from jaxhdr.metrics.precision import at_least_float32
 from jaxhdr.metrics.protocols import Protocol
 from jaxhdr.metrics.table import METRICS, select
 
@@ -34,8 +35,8 @@ def compare(
       protocol: how the images are prepared before they are scored.
 
     Raises:
-      UserError: an image is not finite radiance >= 0 or cannot be aligned, the sizes
-        differ, a name is unknown, or its metric needs `encoded`.
+      UserError: an image holds integers, is not finite radiance >= 0 or cannot be
+        aligned, the sizes differ, a name is unknown, or its metric needs `encoded`.
     """
     if names is None:
         names = [
@@ -79,7 +80,7 @@ def _score_all(test, reference, clipped, *, metrics, display):
 
 
 def _checked(image: Array | np.ndarray, name: str, shape: tuple[int, ...]) -> Array:
-    values = np.asarray(image, dtype=np.float32)
+    values = np.asarray(at_least_float32(image, name=name), np.float32)
     if values.shape != shape or len(shape) != 3 or shape[-1] != 3 or 0 in shape:
         raise UserError(
             f"the {name} image has shape {values.shape}, the reference {tuple(shape)}; "

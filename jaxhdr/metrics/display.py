@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxhdr import options
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_number
+from jaxhdr.metrics.precision import in_float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,17 +28,15 @@ class Display:
     pixels_per_degree: float = options.PIXELS_PER_DEGREE
 
     def __post_init__(self):
-        if not 0 < self.black < self.peak:
+        for field in dataclasses.fields(self):
+            check_number(field.name, getattr(self, field.name), above=0)
+        if self.black >= self.peak:
             raise UserError(
-                f"the display has black {self.black} and peak {self.peak} cd/m^2; give "
-                "values above 0, with the peak above black"
-            )
-        if self.white <= 0 or self.pixels_per_degree <= 0:
-            raise UserError(
-                f"the display has white {self.white} cd/m^2 and "
-                f"{self.pixels_per_degree} pixels per degree; give values above 0"
+                f"the display has black {self.black} and peak {self.peak} cd/m^2; "
+                "give a peak above black"
             )
 
+    @in_float32
     def emitted(self, radiance: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """Returns the light in cd/m^2 that the display emits for radiance."""
         return jnp.clip(radiance * self.white, self.black, self.peak)

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxhdr.imaging import color
+from jaxhdr.metrics.precision import in_float32
 
 __all__ = ["delta_e_itp"]
 
@@ -32,6 +33,7 @@ _DARKEST = 1e-8  # cd/m^2; the slope of the PQ code is infinite at 0
 _SCALE = np.array([1.0, 0.5, 1.0]) * 720
 
 
+@in_float32
 def delta_e_itp(
     test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
 ) -> Float[Array, "*batch"]:

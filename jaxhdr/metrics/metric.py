@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxhdr.errors import UserError
 from jaxhdr.metrics.display import Display
+from jaxhdr.metrics.precision import in_float32
 
 __all__ = ["ABSOLUTE", "LDR_WHITE", "RELATIVE", "Metric"]
 
@@ -49,6 +50,7 @@ class Metric:
     is_angular: bool = False
     map_fn: Callable[..., Float[Array, "*batch h w"]] | None = None
 
+    @in_float32
     def score(
         self,
         test: Float[Array, "*batch h w 3"],
@@ -79,6 +81,7 @@ class Metric:
             )
         return self.fn(*shown, mask=_COUNTED[self.pixels](clipped))
 
+    @in_float32
     def draw(
         self,
         test: Float[Array, "*batch h w 3"],

@@ -10,7 +10,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxhdr.errors import check_number
 from jaxhdr.imaging import color
+from jaxhdr.metrics.precision import in_float32
 
 __all__ = [
     "STOPS_FLOOR",
@@ -29,6 +31,7 @@ STOPS_FLOOR = 2.0**-12
 _PIXELS = (-3, -2, -1)
 
 
+@in_float32
 def max_one(
     test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
 ) -> tuple[Float[Array, "*batch h w 3"], Float[Array, "*batch h w 3"]]:
@@ -41,6 +44,7 @@ def max_one(
     return jnp.clip(test * scale, 0, 1), jnp.clip(reference * scale, 0, 1)
 
 
+@in_float32
 def mu_law_codes(
     test: Float[Array, "*batch h w 3"],
     reference: Float[Array, "*batch h w 3"],
@@ -52,12 +56,14 @@ def mu_law_codes(
     Equal values get equal codes. XLA may round two copies of the same curve
     differently, and identical images scored 155 dB because of that.
     """
+    check_number("mu", mu, above=0)
     test, reference = max_one(test, reference)
     code = color.mu_law(test, mu=mu)
     same = jax.lax.stop_gradient(code)
     return code, jnp.where(test == reference, same, color.mu_law(reference, mu=mu))
 
 
+@in_float32
 def psnr(
     test: Float[Array, "*batch h w 3"],
     reference: Float[Array, "*batch h w 3"],
@@ -68,11 +74,13 @@ def psnr(
 
     Equal images score infinity; their gradient is defined as zero.
     """
+    check_number("peak", peak, above=0)
     error = _mean((test - reference) ** 2) / peak**2
     decibels = -10 * jnp.log10(jnp.where(error == 0, 1, error))
     return jnp.where(error == 0, jnp.inf, decibels)
 
 
+@in_float32
 def linear_psnr(
     test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
 ) -> Float[Array, "*batch"]:
@@ -80,6 +88,7 @@ def linear_psnr(
     return psnr(*max_one(test, reference), peak=1.0)
 
 
+@in_float32
 def mu_law_psnr(
     test: Float[Array, "*batch h w 3"],
     reference: Float[Array, "*batch h w 3"],
@@ -94,6 +103,7 @@ def mu_law_psnr(
     return psnr(*mu_law_codes(test, reference, mu=mu), peak=1.0)
 
 
+@in_float32
 def log2_rmse(
     test: Float[Array, "*batch h w 3"],
     reference: Float[Array, "*batch h w 3"],
@@ -111,6 +121,7 @@ def log2_rmse(
       mask: the pixels that count; by default, all of them.
       floor: radiance that is added to both images before the logarithm.
     """
+    check_number("floor", floor, least=0)
     stops = jnp.log2(jnp.maximum(test, 0) + floor)
     stops -= jnp.log2(jnp.maximum(reference, 0) + floor)
     stops = jnp.where(test == reference, 0, stops)  # see `mu_law_codes`

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxhdr.metrics.pixelwise import psnr
+from jaxhdr.metrics.precision import in_float32
 from jaxhdr.metrics.ssim import WINDOW, structural_similarity
 
 __all__ = ["pu21_code", "pu21_psnr", "pu21_ssim"]
@@ -22,6 +23,7 @@ _PEAK = 256.0  # the code of 100 cd/m^2, the white of a usual display
 _LUMINANCE = (0.212656, 0.715158, 0.072186)
 
 
+@in_float32
 def pu21_code(light: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Returns the PU21 code, from 0 to 595, of light in cd/m^2.
 
@@ -32,6 +34,7 @@ def pu21_code(light: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.maximum(_P7 * (ratio**_P5 - _P6), 0)
 
 
+@in_float32
 def pu21_psnr(
     test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
 ) -> Float[Array, "*batch"]:
@@ -39,6 +42,7 @@ def pu21_psnr(
     return psnr(*_codes(test, reference), peak=_PEAK)
 
 
+@in_float32
 def pu21_ssim(
     test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
 ) -> Float[Array, "*batch"]:

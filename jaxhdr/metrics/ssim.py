@@ -23,8 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxhdr.errors import check_number
 from jaxhdr.imaging import color
 from jaxhdr.metrics.pixelwise import max_one, mu_law_codes
+from jaxhdr.metrics.precision import in_float32
 
 __all__ = [
     "WINDOW",
@@ -46,6 +48,7 @@ _K1, _K2 = 0.01, 0.03
 _SCALE_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
+@in_float32
 def structural_similarity(
     test: Float[Array, "*batch h w c"],
     reference: Float[Array, "*batch h w c"],
@@ -53,6 +56,7 @@ def structural_similarity(
     peak: float,
 ) -> Float[Array, "*batch"]:
     """Returns the mean SSIM over windows and channels, for values in [0, peak]."""
+    check_number("peak", peak, above=0)
     *batch, height, width, _ = test.shape
     if min(height, width) < WINDOW:
         return jnp.full(batch, jnp.nan, test.dtype)
@@ -60,6 +64,7 @@ def structural_similarity(
     return jnp.mean((1 - luminance) * (1 - contrast), axis=(-2, -1))
 
 
+@in_float32
 def multi_scale_ssim(
     test: Float[Array, "*batch h w c"],
     reference: Float[Array, "*batch h w c"],
@@ -72,6 +77,7 @@ def multi_scale_ssim(
     the one before, by averaging 2 x 2 pixels. Negative correlation at a scale counts as
     no correlation. The score of an image whose smaller side is below 176 pixels is NaN.
     """
+    check_number("peak", peak, above=0)
     *batch, height, width, channels = test.shape
     last = len(_SCALE_EXPONENTS) - 1
     if min(height, width) >> last < WINDOW:
@@ -121,6 +127,7 @@ def _distances(
     return luminance, contrast
 
 
+@in_float32
 def linear_ssim(
     test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
 ) -> Float[Array, "*batch"]:
@@ -128,6 +135,7 @@ def linear_ssim(
     return structural_similarity(*max_one(test, reference), peak=1.0)
 
 
+@in_float32
 def mu_law_ssim(
     test: Float[Array, "*batch h w 3"],
     reference: Float[Array, "*batch h w 3"],
@@ -138,6 +146,7 @@ def mu_law_ssim(
     return structural_similarity(*mu_law_codes(test, reference, mu=mu), peak=1.0)
 
 
+@in_float32
 def mu_law_multi_scale_ssim(
     test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
 ) -> Float[Array, "*batch"]:

@@ -17,11 +17,13 @@ from jaxhdr.imaging import color
 from jaxhdr.imaging.tone_mapping import OPERATORS
 from jaxhdr.metrics import pairs
 from jaxhdr.metrics.pixelwise import psnr
+from jaxhdr.metrics.precision import in_float32
 from jaxhdr.metrics.ssim import structural_similarity
 
 __all__ = ["tone_mapped_psnr", "tone_mapped_ssim"]
 
 
+@in_float32
 def tone_mapped_psnr(
     test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
 ) -> Float[Array, "*batch"]:
@@ -29,6 +31,7 @@ def tone_mapped_psnr(
     return pairs.each_pair(functools.partial(_averaged, psnr), test, reference)
 
 
+@in_float32
 def tone_mapped_ssim(
     test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
 ) -> Float[Array, "*batch"]:

@@ -3,7 +3,6 @@
 Each raises a `UserError` that names the option, its value and what was expected.
 """
 
-import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -25,26 +24,6 @@ def check_dtype(dtype: Any) -> None:
         name = None
     if name not in DTYPES:
         raise UserError(f"dtype is {dtype!r}; expected one of {DTYPES}")
-
-
-def check_count(name: str, value: Any) -> None:
-    """Checks that an option is an integer of at least 1.
-
-    Raises:
-      UserError: it is not.
-    """
-    if type(value) is not int or value < 1:
-        raise UserError(f"{name} is {value!r}; expected an integer of at least 1")
-
-
-def check_positive(name: str, value: Any) -> None:
-    """Checks that an option is a positive, finite number.
-
-    Raises:
-      UserError: it is not.
-    """
-    if not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise UserError(f"{name} is {value!r}; expected a positive number")
 
 
 def check_dropout_rate(value: Any) -> None:

@@ -15,10 +15,10 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxhdr import kernels
-from jaxhdr.errors import check_choice
+from jaxhdr.errors import check_choice, check_number
 from jaxhdr.imaging import color
 from jaxhdr.models import loops
-from jaxhdr.models.checks import check_dtype, check_positive
+from jaxhdr.models.checks import check_dtype
 from jaxhdr.models.layers import Convolution, Initializer, Weights
 
 ENCODER_WIDTHS = (64, 6)  # section 2.2: Conv(3, 64, 6), Conv(3, 6, 64)
@@ -234,7 +234,7 @@ class ConvLSTMNet(nn.Module):
     def __post_init__(self):
         check_choice("head", self.head, HEADS)
         check_choice("loop", self.loop, LOOPS)
-        check_positive("peak", self.peak)
+        check_number("peak", self.peak, above=0)
         check_dtype(self.dtype)
         super().__post_init__()
 

@@ -19,9 +19,9 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from jaxhdr import kernels
-from jaxhdr.errors import UserError, check_choice
+from jaxhdr.errors import UserError, check_choice, check_count, check_number
 from jaxhdr.imaging import color
-from jaxhdr.models.checks import check_count, check_dtype, check_positive
+from jaxhdr.models.checks import check_dtype
 from jaxhdr.models.feedback import FEATURES, Features, Iteration
 from jaxhdr.models.front import Front, FrontContext
 from jaxhdr.models.layers import Convolution, Initializer
@@ -96,8 +96,8 @@ class FHDR(nn.Module):
                 f"dilations is {self.dilations!r}; expected {DENSE_BLOCKS} integers "
                 "of at least 1"
             )
-        check_positive("peak", self.peak)
-        check_positive("initial_gain", self.initial_gain)
+        check_number("peak", self.peak, above=0)
+        check_number("initial_gain", self.initial_gain, above=0)
         check_dtype(self.dtype)
         super().__post_init__()
 

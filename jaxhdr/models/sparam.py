@@ -16,9 +16,9 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from jaxhdr.errors import UserError, check_choice
+from jaxhdr.errors import UserError, check_choice, check_count
 from jaxhdr.imaging import regions, scurve
-from jaxhdr.models.checks import check_count, check_dropout_rate
+from jaxhdr.models.checks import check_dropout_rate
 from jaxhdr.models.front import Front, FrontContext
 from jaxhdr.models.layers import Convolution, max_pool
 from jaxhdr.models.vgg import VGG, VGG16_DEPTHS

@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_count, check_number
 from jaxhdr.image_io.transfer import srgb_encode
+from jaxhdr.options import MOST_STOPS
 
 SHEET_STOPS: Final = (0, -2, -4)
 """Exposures on a sample sheet: as photographed, and darker to show highlights."""
@@ -43,7 +44,12 @@ AnySize = Float[np.ndarray, "_ _ 3"]
 
 
 def expose(hdr: Picture, stops: float | int) -> Picture:
-    """Returns `hdr` made brighter by `stops` for a display, clipped at 1.0."""
+    """Returns `hdr` made brighter by `stops` for a display, clipped at 1.0.
+
+    Raises:
+      UserError: the exposure is not a number from -64 to 64.
+    """
+    check_number("stops", stops, least=-MOST_STOPS, most=MOST_STOPS)
     with np.errstate(over="ignore", invalid="ignore"):
         linear = np.asarray(hdr, np.float32) * np.float32(2.0**stops)
     return _encode(linear)
@@ -74,7 +80,13 @@ def tone_map(hdr: Picture) -> Picture:
 
 
 def exposure_strip(hdr: Picture, stops: Sequence[float | int]) -> AnySize:
-    """Returns `hdr` at several exposures side by side."""
+    """Returns `hdr` at several exposures side by side.
+
+    Raises:
+      UserError: there is no exposure, or one is not a number from -64 to 64.
+    """
+    if not stops:
+        raise UserError("a strip has no exposures; expected at least one")
     return _join([expose(hdr, value) for value in stops], axis=1)
 
 
@@ -82,7 +94,11 @@ def shrink(image: AnySize, longest_side: int) -> AnySize:
     """Returns the image averaged down so that its longest side is `longest_side`.
 
     A smaller image is returned unchanged.
+
+    Raises:
+      UserError: the longest side is below 1.
     """
+    check_count("longest_side", longest_side)
     height, width = image.shape[:2]
     longest = max(height, width)
     image = np.asarray(image, np.float32)
@@ -136,8 +152,9 @@ def contact_sheet(
       columns: number of entries in a row.
 
     Raises:
-      UserError: there is no entry.
+      UserError: there is no entry, or `columns` is below 1.
     """
+    check_count("columns", columns)
     if not entries:
         raise UserError("a contact sheet has no images; expected at least one")
     cells = []

@@ -19,7 +19,7 @@ import ml_dtypes
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_not_endless
 
 # MAGIC_NUMBER and PROTOCOL_VERSION of torch/serialization.py.
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -75,6 +75,7 @@ def read_torch(
       UserError: the file cannot be read, is truncated, is not a PyTorch file, holds no
         tensors, or refers to a name that does not rebuild a tensor.
     """
+    check_not_endless(path)
     try:
         with open(path, "rb") as file:
             read = _read_zip if file.read(4) == b"PK\x03\x04" else _read_stream

@@ -16,7 +16,7 @@ import safetensors
 import safetensors.numpy
 
 from jaxhdr.atomic import atomic_path
-from jaxhdr.errors import UserError
+from jaxhdr.errors import UserError, check_not_endless
 from jaxhdr.storage.torch_files import read_torch
 
 __all__ = [
@@ -41,6 +41,7 @@ def read(path: StrPath) -> Arrays:
     Raises:
       UserError: the file cannot be read, or is neither of them.
     """
+    check_not_endless(path)
     try:
         with open(path, "rb") as file:
             start = file.read(9)
@@ -142,6 +143,7 @@ def _leaves(params: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, np.nd
 
 @contextlib.contextmanager
 def _open_safetensors(path: StrPath) -> Iterator[Any]:
+    check_not_endless(path)
     try:
         with safetensors.safe_open(path, "numpy") as file:
             yield file

@@ -52,7 +52,7 @@ def test_json_holds_the_same_after_alignment(files, capsys):
     [
         (["--metrics", "psnr"], "unknown metrics"),
         (["--metrics", "log2_rmse_clipped"], "need the LDR image"),
-        (["--black", "-1"], "black -1.0"),
+        (["--black", "-1"], "black is -1.0"),
         (["--alignment", "best"], "invalid choice"),
     ],
 )

@@ -92,6 +92,8 @@ def write_linear(suffix: str) -> Callable[[pathlib.Path], None]:
 
 
 BAD_INPUTS = {
+    "a pipe": os.mkfifo,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
     "missing": lambda path: None,
     "a folder": lambda path: path.mkdir(),
     "empty": holds(b""),

@@ -137,7 +137,7 @@ def test_a_mixture_of_one_kind_needs_no_mask():
         assert ("ldr" in batch) == (kind is gradient_records)
 
 
-@pytest.mark.parametrize("weights", [(1,), (1, 2, 3), (1, 0), (1, -1)])
+@pytest.mark.parametrize("weights", [(1,), (1, 2, 3), (1, 0), (1, -1), (1, np.inf)])
 def test_weights_that_do_not_fit_are_refused(weights):
     sources = list(gradient_records()), list(single_records())
     with pytest.raises(UserError, match="2 positive numbers"):

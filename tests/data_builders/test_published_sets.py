@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from data_builders.shared import source_files
 from data_builders.shared.prepare import prepare
 from jaxhdr import data, image_io
 from jaxhdr.errors import UserError
@@ -257,6 +258,24 @@ def test_an_extra_folder_and_zips_make_no_difference(tmp_path, layouts, name):
         for split, found in expected.items():
             for one, two in zip(found, other[split], strict=True):
                 np.testing.assert_array_equal(one["hdr"], two["hdr"])
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_what_systems_leave_beside_images_makes_no_difference(tmp_path, layouts, name):
+    folder, _ = layouts[name]
+    files = source_files.list_files(folder)
+    shutil.copytree(folder, tmp_path / "copy")
+    for path in [*(tmp_path / "copy").rglob("*"), tmp_path / "copy"]:
+        if path.is_dir():
+            (path / "Thumbs.db").write_bytes(b"no image")
+            (path / "README.txt").write_bytes(b"no image")
+        else:
+            path.with_name(f"._{path.name}").write_bytes(b"no image")
+            (path.parent / "__MACOSX").mkdir(exist_ok=True)
+            (path.parent / "__MACOSX" / path.name).write_bytes(b"no image")
+    found = source_files.list_files(tmp_path / "copy")
+    assert [file.name for file in found] == [file.name for file in files]
+    assert source_files.fingerprint(found) == source_files.fingerprint(files)
 
 
 def spoil_nan(folder):

@@ -18,7 +18,7 @@ from jaxhdr.imaging import color
         (["--workdir={0}", "--pairs={0},{0}"], "exactly one of --workdir, --config"),
         (["--pairs={0}", "--model=aky", "--output={0}/x"], "expected two folders"),
         (["--pairs={0},{0}", "--model=aky"], "--output is missing"),
-        (["--pairs={0},{0}", "--output={0}/x"], "is empty; expected images"),
+        (["--pairs={0},{0}", "--output={0}/x"], "holds no photographs; expected files"),
     ],
 )
 def test_the_command_says_in_one_line_what_is_wrong(tmp_path, arguments, message):

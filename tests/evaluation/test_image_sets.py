@@ -62,10 +62,20 @@ def test_some_pairs_are_spread_over_the_photographs(folders):
 @pytest.mark.parametrize(
     "spoil, message",
     [
-        (lambda p, t: (t / "gradient_sun.npy").unlink(), r"0 files gradient_sun\.\*"),
-        (lambda p, t: (t / "gradient_sun.exr").touch(), r"2 files gradient_sun\.\*"),
+        (
+            lambda p, t: (t / "gradient_sun.npy").unlink(),
+            r"0 HDR files gradient_sun\.\*",
+        ),
+        (
+            lambda p, t: (t / "gradient_sun.exr").touch(),
+            r"2 HDR files gradient_sun\.\*",
+        ),
         (lambda p, t: (p / "gradient_sun.jpg").touch(), "have the same name"),
-        (lambda p, t: [path.unlink() for path in p.iterdir()], "photographs is empty"),
+        (
+            lambda p, t: [path.unlink() for path in p.iterdir()],
+            "photographs holds no photographs; expected files",
+        ),
+        (lambda p, t: [path.unlink() for path in t.iterdir()], "holds no HDR images"),
         (lambda p, t: (p / "x.png").mkdir() or t.rename(t.parent / "y"), "not a folde"),
         (
             lambda p, t: np.save(t / "gradient_sun.npy", np.ones((4, 5, 3), "f4")),
@@ -81,6 +91,29 @@ def test_folders_that_do_not_fit_are_refused_in_one_sentence(folders, spoil, mes
 
 
 @pytest.mark.slow
+def test_what_is_no_image_and_no_hdr_image_is_left_out(folders, tmp_path):
+    expected = [image.name for image in image_sets.from_folders(*folders).read(())]
+    for folder in folders:
+        for name in ("Thumbs.db", ".DS_Store", "._gradient_sun.png", "notes.txt"):
+            (folder / name).write_text("no image")
+        (folder / "__MACOSX").mkdir()
+    photographs, truths = folders
+    np.save(photographs / "gradient_sun.npy", np.ones((4, 4, 3), np.float32))
+    for name in expected:
+        image_io.write_png(truths / f"{name}.png", np.zeros((4, 4, 3), np.float32))
+    (truths / "interior_window.v2.npy").write_text("another image")
+    images = image_sets.from_folders(*folders)
+    assert [image.name for image in images.read(())] == expected
+    theirs = open_methods(predictions=[truths])["truths"]
+    for image in images.read(()):
+        assert theirs(image).shape == (1, *image.encoded.shape)
+
+
+def test_a_folder_of_results_that_is_missing_is_refused_at_once(tmp_path):
+    with pytest.raises(UserError, match="nobody is not a folder"):
+        open_methods(predictions=[tmp_path / "nobody"])
+
+
 def test_operators_and_files_are_scored_without_a_run(folders, tmp_path):
     photographs, truths = folders
     theirs = tmp_path / "theirs"

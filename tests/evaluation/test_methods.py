@@ -79,6 +79,7 @@ def test_new_parameters_do_not_compile_anew():
 
 
 def test_methods_are_opened_by_name_in_order(tmp_path):
+    (tmp_path / "theirs").mkdir()
     opened = methods.open_methods(
         models=["kuo", "aky"], predictions=[tmp_path / "theirs"]
     )

@@ -107,7 +107,7 @@ def test_results_of_any_method_are_scored_by_their_files(tmp_path):
     (theirs / "interior_window.npy").unlink()
     np.save(theirs / "gradient_sun.npy", 3 * np.load(theirs / "gradient_sun.npy"))
     before = log.read_text().splitlines()[1]
-    with pytest.raises(UserError, match=r"0 files interior_window\.\*"):
+    with pytest.raises(UserError, match=r"0 HDR files interior_window\.\*"):
         evaluate()
     assert log.read_text().splitlines()[1] != before
 

@@ -1,7 +1,10 @@
 """Hostile input and output give one sentence each, and never leave a broken file."""
 
+import contextlib
 import os
 import resource
+import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -17,6 +20,8 @@ from jaxhdr import image_io
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import formats
+from jaxhdr.imaging import camera
+from jaxhdr.storage import torch_files, weight_files
 
 _READERS = [image_io.read_encoded, image_io.read_hdr]
 
@@ -304,3 +309,146 @@ def test_a_librarys_own_words_name_the_users_file(tmp_path):
         raise OSError(f'failed to write "{temporary}". Output failed..')
     expected = f'cannot write {target}: failed to write "{target}". Output failed'
     assert str(caught.value) == expected
+
+
+@contextlib.contextmanager
+def _no_waiting(seconds: int = 10):
+    """Ends a read that waits for ever."""
+
+    def fail(*_):
+        raise AssertionError("it waits")
+
+    previous = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def _make_pipe(path):
+    os.mkfifo(path)
+    return contextlib.nullcontext(path)
+
+
+def _make_socket(path):
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    return contextlib.closing(server)
+
+
+def _make_link_to_zeros(path):
+    path.symlink_to("/dev/zero")
+    return contextlib.nullcontext(path)
+
+
+def _read_curves(path):
+    return camera.read_curves(str(path))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="such files are of POSIX")
+@pytest.mark.parametrize(
+    "read",
+    [
+        image_io.read_encoded,
+        image_io.read_hdr,
+        image_io.read_metadata,
+        weight_files.read,
+        weight_files.read_safetensors,
+        weight_files.read_metadata,
+        torch_files.read_torch,
+        _read_curves,
+    ],
+)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (_make_pipe, "it is a pipe, not a regular file"),
+        (_make_socket, "it is a socket, not a regular file"),
+        (_make_link_to_zeros, "it is a device, not a regular file"),
+    ],
+)
+def test_what_is_no_file_is_refused_before_it_is_opened(tmp_path, read, make, message):
+    path = tmp_path / "x"
+    with make(path), _no_waiting(), pytest.raises(UserError, match=message) as error:
+        read(path)
+    _assert_one_sentence(error, str(path))
+
+
+_NO_TEXT = os.fsdecode(b"bad\xff")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+@pytest.mark.parametrize("suffix", image_io.HDR_SUFFIXES)
+@pytest.mark.parametrize("place", ["file", "folder", "both"])
+def test_hdr_files_whose_name_is_no_text_are_read_and_written(
+    tmp_path, hdr, suffix, place
+):
+    folder = tmp_path / ("folder" if place == "file" else _NO_TEXT)
+    folder.mkdir()
+    path = folder / (f"x{suffix}" if place == "folder" else f"{_NO_TEXT}{suffix}")
+    image_io.write_hdr(path, hdr)
+    image_io.write_hdr(tmp_path / f"x{suffix}", hdr)
+    assert path.read_bytes() == (tmp_path / f"x{suffix}").read_bytes()
+    expected = image_io.read_hdr(tmp_path / f"x{suffix}")
+    np.testing.assert_array_equal(image_io.read_hdr(path), expected)
+    assert image_io.read_metadata(path) == image_io.read_metadata(
+        tmp_path / f"x{suffix}"
+    )
+    assert os.listdir(folder) == [path.name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tiff", "ppm", "webp"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_photographs_whose_name_is_no_text_are_read(tmp_path, suffix, bits):
+    codes = np.random.default_rng(0).integers(0, 2**bits, (9, 8, 3))
+    path = tmp_path / f"x.{suffix}"
+    if bits == 8:
+        Image.fromarray(codes.astype(np.uint8)).save(path)
+    elif suffix in ("png", "tiff"):
+        output = oiio.ImageOutput.create(str(path))
+        output.open(str(path), oiio.ImageSpec(8, 9, 3, "uint16"))
+        output.write_image(codes.astype(np.uint16))
+        output.close()
+    else:
+        pytest.skip("it has no 16 bits")
+    expected = image_io.read_encoded(path)
+    renamed = path.rename(tmp_path / f"{_NO_TEXT}.{suffix}")
+    np.testing.assert_array_equal(image_io.read_encoded(renamed), expected)
+    # A link has another name, but a relative path still means the same file.
+    relative = os.path.relpath(renamed)
+    np.testing.assert_array_equal(image_io.read_encoded(relative), expected)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+@pytest.mark.parametrize("suffix", ["png", "exr", "hdr"])
+def test_a_damaged_file_whose_name_is_no_text_is_one_sentence(tmp_path, hdr, suffix):
+    path = tmp_path / f"{_NO_TEXT}.{suffix}"
+    if suffix == "png":
+        path.write_bytes(_huge_png(9, 9, bits=16))
+        read = image_io.read_encoded
+    else:
+        image_io.write_hdr(path, hdr)
+        path.write_bytes(path.read_bytes()[:400])
+        read = image_io.read_hdr
+    with pytest.raises(UserError, match="damaged") as error:
+        read(path)
+    _assert_one_sentence(error, _NO_TEXT)
+    assert str(error.value).count("/") == str(path).count("/")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
+def test_without_links_a_name_that_is_no_text_asks_to_rename(
+    tmp_path, hdr, monkeypatch
+):
+    def refuse(*_):
+        raise OSError(1, "Operation not permitted")
+
+    path = tmp_path / f"{_NO_TEXT}.exr"
+    image_io.write_hdr(path, hdr)
+    monkeypatch.setattr(os, "symlink", refuse)
+    with pytest.raises(UserError, match="its name is not UTF-8; rename it") as error:
+        image_io.read_hdr(path)
+    _assert_one_sentence(error, _NO_TEXT)

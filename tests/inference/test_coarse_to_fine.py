@@ -197,5 +197,5 @@ def test_fewer_iterations_give_fewer_stages_and_other_models_have_none():
     assert len(Reconstructor(FHDR, iterations=3).stages(image)) == 3
     with pytest.raises(UserError, match="iterations is 2, but doubled has none"):
         Reconstructor(DOUBLED, iterations=2)
-    with pytest.raises(UserError, match="num_iterations is 0"):
+    with pytest.raises(UserError, match=r"^iterations is 0"):
         Reconstructor(FHDR, iterations=0)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from PIL import Image, ImageCms
 
 from jaxhdr import kernels
 from jaxhdr.errors import UserError
@@ -350,6 +351,7 @@ def test_arrays_of_every_type_mean_the_same_photograph(tmp_path):
         expected,
         expected.astype(np.float64),
         jnp.asarray(expected),
+        Image.fromarray(codes),
         tmp_path / "photo.png",
         str(tmp_path / "photo.png"),
         codes[::-1, ::-1][::-1, ::-1],
@@ -369,6 +371,17 @@ BAD_IMAGES = {
     "signed": np.zeros((4, 4, 3), np.int32),
     "boolean": np.zeros((4, 4, 3), bool),
     "objects": np.full((4, 4, 3), None),
+    "complex": np.zeros((4, 4, 3), np.complex64),
+    "text": np.full((4, 4, 3), "0"),
+    "above 1 by more than rounding": ZEROS + 1.00011,
+    "below 0 by more than rounding": ZEROS - 1.1e-4,
+    "16 bits, above 1 by more than rounding": (ZEROS + 1.003).astype(np.float16),
+    "linear light of a render": ZEROS.astype(np.float16) + np.float16(7),
+    "Pillow's floats": Image.new("F", (4, 4)),
+    "Pillow's integers": Image.new("I", (4, 4)),
+    "Pillow's 16 bits": Image.new("I;16", (4, 4)),
+    "Pillow's CIELAB": Image.new("LAB", (4, 4)),
+    "Pillow without pixels": Image.new("RGB", (0, 4)),
     "above 1": ZEROS + 1.5,
     "below 0": ZEROS - 0.1,
     "nan": ZEROS + np.nan,
@@ -378,8 +391,94 @@ BAD_IMAGES = {
 
 @pytest.mark.parametrize("image", BAD_IMAGES.values(), ids=BAD_IMAGES)
 def test_arrays_that_are_no_photograph_are_refused(image):
-    with pytest.raises(UserError, match="expected"):
+    with pytest.raises(UserError, match=r"expected|no pixels"):
         reconstruct(image, model=BLUR)
+
+
+@pytest.mark.parametrize(
+    ("image", "found"),
+    [
+        (ZEROS + np.float32(1.0002), r"from 1\.0002 to 1\.0002"),
+        (np.array([[0.25, 1.0001001]]), r"from 0\.25 to 1\.0001001"),
+        (np.array([[-0.00010001, 1]]), r"from -0\.00010001 to 1"),
+        (np.array([[0, 255.0]]), r"from 0 to 255; .* divide 8-bit codes by 255$"),
+    ],
+)
+def test_the_message_shows_what_is_out_of_range(image, found):
+    with pytest.raises(UserError, match=found):
+        to_encoded(image)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_what_rounding_adds_is_clipped(dtype):
+    step = max(5e-5, float(jnp.finfo(dtype).eps))
+    given = np.array([[0.25, 1.0 + step], [-5e-5, 0.5]], jnp.dtype(dtype))
+    found = to_encoded(given)[..., 0]
+    np.testing.assert_array_equal(found, np.float32([[0.25, 1], [0, 0.5]]))
+    assert given.max() > 1  # it is not changed in place
+
+
+def test_an_array_in_range_is_not_copied():
+    image = np.full((4, 4, 3), 0.5, np.float32)
+    assert np.shares_memory(to_encoded(image), image)
+
+
+def pillow_images(folder):
+    """Pillow images of every mode, opened from files that say how to show them."""
+    codes = photograph(6, 7)
+    rgb = Image.fromarray(codes)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    alpha = Image.fromarray(photograph(6, 7, seed=1)[..., 0])
+    with_alpha = rgb.copy()
+    with_alpha.putalpha(alpha)
+    grey_with_alpha = rgb.convert("L")
+    grey_with_alpha.putalpha(alpha)
+    for name, image, options in (
+        ("rgb.png", rgb, {}),
+        ("grey.png", rgb.convert("L"), {}),
+        ("black-and-white.png", rgb.convert("1"), {}),
+        ("palette.png", rgb.quantize(9), {}),
+        ("palette.gif", rgb.quantize(9), {"transparency": 3}),
+        ("alpha.png", with_alpha, {}),
+        ("grey-alpha.png", grey_with_alpha, {}),
+        ("turned.jpg", rgb, {"exif": exif}),
+        ("turned.png", with_alpha, {"exif": exif}),
+        ("turned.tif", rgb, {"exif": exif}),
+        ("ink.jpg", rgb.convert("CMYK"), {}),
+        ("profile.png", rgb, {"icc_profile": _exchanged_primaries()}),
+    ):
+        image.save(folder / name, **options)
+        yield folder / name
+
+
+def _exchanged_primaries() -> bytes:
+    """An ICC profile whose red is the green of sRGB, and the reverse."""
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    content = bytearray(srgb.tobytes())
+    red, green = content.index(b"rXYZ"), content.index(b"gXYZ")
+    content[red : red + 4], content[green : green + 4] = b"gXYZ", b"rXYZ"
+    return bytes(content)
+
+
+def test_a_pillow_image_is_what_its_file_is(tmp_path):
+    for path in pillow_images(tmp_path):
+        with Image.open(path) as image:
+            found = to_encoded(image)
+        np.testing.assert_array_equal(found, read_encoded(path), err_msg=path.name)
+    plain = to_encoded(tmp_path / "rgb.png")
+    assert np.abs(to_encoded(tmp_path / "profile.png") - plain).max() > 0.1
+    palette = to_encoded(Image.open(tmp_path / "palette.png"))
+    assert np.abs(palette - plain).mean() < 0.2  # indices would be nearly black
+
+
+def test_a_damaged_pillow_image_is_one_sentence(tmp_path):
+    Image.fromarray(photograph(60, 70)).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(content[: len(content) // 2])
+    with Image.open(tmp_path / "a.jpg") as image:
+        with pytest.raises(UserError, match="the Pillow image: it is damaged or trunc"):
+            to_encoded(image)
 
 
 @pytest.mark.parametrize("tile", [-1, 0, 1, 2 * RADIUS])

@@ -22,8 +22,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from jaxhdr.errors import check_number
 from jaxhdr.metrics import pairs
 from jaxhdr.metrics.hdr_vdp import bicubic, eye, masking, pyramid, spectra
+from jaxhdr.metrics.precision import in_float32
 
 Color = Literal["rgb-bt.709", "luminance"]
 Surround = float | Literal["geometric mean"]
@@ -124,6 +126,7 @@ class _Seen(NamedTuple):
     adaptation: Float[Array, "2 h w"]  # (test, reference)
 
 
+@in_float32
 def hdr_vdp2(
     test: Float[Array, "*batch h w c"],
     reference: Float[Array, "*batch h w c"],
@@ -144,6 +147,9 @@ def hdr_vdp2(
       surround: light in cd/m^2 beside the image, on two of its sides; the default is
         darkness, as in the original.
     """
+    check_number("pixels_per_degree", pixels_per_degree, above=0)
+    if not isinstance(surround, str):
+        check_number("surround", surround, least=0)
     return pairs.each_pair(
         functools.partial(
             _one, pixels_per_degree=pixels_per_degree, color=color, surround=surround

@@ -16,8 +16,10 @@ import numpy as np
 import scipy.interpolate
 from jaxtyping import Array, Float, Float64
 
+from jaxhdr.errors import check_number
 from jaxhdr.metrics import pairs
 from jaxhdr.metrics.hdr_vdp import bicubic, eye, masking, pyramid, spectra
+from jaxhdr.metrics.precision import in_float32
 
 Color = Literal["rgb-bt.709", "luminance"]
 
@@ -84,6 +86,7 @@ class Quality(NamedTuple):
     just_objectionable: Float[Array, "*batch"]
 
 
+@in_float32
 def hdr_vdp3(
     test: Float[Array, "*batch h w c"],
     reference: Float[Array, "*batch h w c"],
@@ -101,6 +104,7 @@ def hdr_vdp3(
       pixels_per_degree: pixels per degree of visual angle; 30 is usual.
       color: meaning of the channels: linear BT.709 RGB, or luminance alone (c = 1).
     """
+    check_number("pixels_per_degree", pixels_per_degree, above=0)
     return pairs.each_pair(
         functools.partial(_one, pixels_per_degree=pixels_per_degree, color=color),
         test,
