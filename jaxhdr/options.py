@@ -20,7 +20,27 @@ SIZES: Final = ("auto", "full", "best")
 """Sizes at which a model computes a photograph, besides a number of pixels."""
 
 HDR_SUFFIXES: Final = (".exr", ".hdr", ".npy", ".pfm", ".tif", ".tiff")
-"""Suffixes of the radiance files that `write_hdr` writes."""
+"""Suffixes of files that hold radiance itself."""
+
+TRANSFERS: Final[Mapping[str, tuple[str, ...]]] = {
+    ".avif": ("pq", "hlg"),
+    ".png": ("pq", "hlg"),
+    ".jxl": ("linear", "pq", "hlg"),
+}
+"""Suffixes of the images for HDR displays that `write_hdr` writes, with the transfer
+functions of each; the first is its default."""
+
+WRITTEN_SUFFIXES: Final = (*HDR_SUFFIXES, *TRANSFERS)
+"""Suffixes of all files that `write_hdr` writes."""
+
+PRIMARIES: Final = ("bt709", "p3", "rec2020", "acescg", "ap0")
+"""Primaries in which radiance is written, by name."""
+
+PRIMARIES_SUFFIXES: Final = (".exr", ".tif", ".tiff")
+"""Suffixes of the files that can state primaries of radiance."""
+
+DIFFUSE_WHITE_NITS: Final = 203.0
+"""cd/m^2 that PQ and HLG show for radiance 1.0 (ITU-R BT.2408-7, section 2.1)."""
 
 SHEET_SUFFIXES: Final = (".png", ".pdf", ".svg")
 """Suffixes of the sheets that `jaxhdr inspect` writes."""

@@ -16,7 +16,14 @@ from typing import Any, Final
 
 from jaxhdr._version import __version__
 from jaxhdr.cli import compare, convert, data, inspect
-from jaxhdr.cli.arguments import Parser, add_model, open_reconstructor, stops, text_of
+from jaxhdr.cli.arguments import (
+    Parser,
+    add_format,
+    add_model,
+    open_reconstructor,
+    stops,
+    text_of,
+)
 from jaxhdr.cli.plan import FORMATS, Job, plan
 from jaxhdr.errors import UserError
 
@@ -36,6 +43,7 @@ examples:
   jaxhdr photo.jpg -o photo.exr
   jaxhdr *.jpg -o folder/ --format hdr --no-preview
   jaxhdr photo.jpg -o photo.exr --stops 0 -2 -4
+  jaxhdr photo.jpg -o photo.avif
   jaxhdr {inspect.NAME} photo.jpg -o sheet.png
   jaxhdr {compare.NAME} estimate.exr truth.exr
   jaxhdr {convert.NAME} WORKDIR -o mine.safetensors
@@ -86,9 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=FORMATS,
         help="format of the files if PATH is a folder (default: exr)",
     )
-    parser.add_argument(
-        "--float", action="store_true", help="write 32-bit EXR (default: 16-bit)"
-    )
+    add_format(parser)
     add_model(parser)
     parser.add_argument(
         "--preview",
@@ -121,9 +127,7 @@ def _reconstruct(options: argparse.Namespace) -> int:
         file_format=options.format,
         preview=options.preview,
     )
-    if options.float and jobs[0].output.suffix.lower() != ".exr":
-        raise UserError("--float is for .exr; leave it out for other formats")
-
+    _check_format(jobs[0].output, options)
     failed = []
     for job, error in _processed(jobs, options):
         if error is None:
@@ -139,6 +143,28 @@ def _reconstruct(options: argparse.Namespace) -> int:
             f"{len(failed)} of {len(jobs)} failed: {', '.join(map(str, failed))}"
         )
     return _FAILED if failed else 0
+
+
+def _check_format(output: pathlib.Path, options: argparse.Namespace) -> None:
+    """Checks that the format of the outputs can keep what the options want.
+
+    Raises:
+      UserError: it cannot.
+    """
+    from jaxhdr import image_io
+
+    suffix = output.suffix.lower()
+    is_linear_jxl = suffix == ".jxl" and options.transfer in (None, "linear")
+    if options.float and suffix != ".exr" and not is_linear_jxl:
+        raise UserError(
+            "--float is for .exr and linear .jxl; leave it out for other formats"
+        )
+    image_io.check_writing(
+        output,
+        transfer=options.transfer,
+        white_nits=options.white_nits,
+        primaries=options.primaries,
+    )
 
 
 def _processed(
@@ -162,12 +188,12 @@ def _processed(
             if following is not None:
                 read = reader.submit(_read, following.source)
             try:
-                hdr, known = _computed(photograph, reconstructor)
+                hdr, known, exif = _computed(photograph, reconstructor)
             except (UserError, MemoryError) as error:
                 result = error
             else:
                 metadata = _metadata(job, reconstructor, known)
-                result = writer.submit(_write, job, hdr, options, metadata)
+                result = writer.submit(_write, job, hdr, options, metadata, exif)
                 del hdr
             del photograph
             if written is not None:
@@ -190,18 +216,20 @@ def _ended(
 
 
 def _computed(
-    photograph: "concurrent.futures.Future[tuple[Any, str | None]]", reconstructor: Any
-) -> tuple[Any, str | None]:
-    encoded, known = photograph.result()
+    photograph: "concurrent.futures.Future[tuple[Any, str | None, Any]]",
+    reconstructor: Any,
+) -> tuple[Any, str | None, Any]:
+    encoded, known, exif = photograph.result()
     hdr = reconstructor(encoded, may_overwrite=True, known_response=known)
-    return hdr, known
+    return hdr, known, exif
 
 
-def _read(source: pathlib.Path) -> tuple[Any, str | None]:
-    """Returns a photograph, and its response if the file says what it is."""
+def _read(source: pathlib.Path) -> tuple[Any, str | None, Any]:
+    """Returns a photograph, its response if the file says what it is, and its EXIF."""
     from jaxhdr import image_io
 
-    return image_io.read_encoded(source), image_io.known_response(source)
+    encoded = image_io.read_encoded(source)
+    return encoded, image_io.known_response(source), image_io.read_exif(source)
 
 
 def _metadata(job: Job, reconstructor: Any, known: str | None) -> dict[str, str]:
@@ -223,12 +251,25 @@ def _metadata(job: Job, reconstructor: Any, known: str | None) -> dict[str, str]
 
 
 def _write(
-    job: Job, hdr: Any, options: argparse.Namespace, metadata: dict[str, str]
+    job: Job,
+    hdr: Any,
+    options: argparse.Namespace,
+    metadata: dict[str, str],
+    exif: Any,
 ) -> None:
     from jaxhdr import image_io
     from jaxhdr.pictures import previews
 
-    image_io.write_hdr(job.output, hdr, half=not options.float, metadata=metadata)
+    image_io.write_hdr(
+        job.output,
+        hdr,
+        half=not options.float,
+        metadata=metadata,
+        transfer=options.transfer,
+        white_nits=options.white_nits,
+        primaries=options.primaries,
+        exif=exif,
+    )
     if job.preview is not None:
         small = previews.shrink(hdr, _PREVIEW_SIDE)
         picture = (

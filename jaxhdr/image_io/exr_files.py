@@ -2,14 +2,15 @@
 
 import os
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import OpenImageIO as oiio
 from jaxtyping import Float
 
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import formats, luminance_chroma, primaries
+from jaxhdr.image_io import camera_exif, formats, luminance_chroma, primaries
+from jaxhdr.image_io.camera_exif import CameraExif
 from jaxhdr.image_io.exr_layers import Layer, Part, choose_layer, find_layers
 from jaxhdr.image_io.oiio import open_input, read_pixels, write_pixels
 
@@ -20,6 +21,20 @@ _METADATA_PREFIX: Final = "jaxhdr:"
 # A smaller image may be empty but for one pixel.
 _MANY_PIXELS: Final = 2**26
 _MOST_EMPTY: Final = 64  # times the stored pixels
+
+
+class Header(NamedTuple):
+    """What `write_exr` states besides the pixels.
+
+    Attributes:
+      metadata: strings.
+      primaries_name: a name of `primaries.NAMED`, to which the pixels are converted.
+      exif: what is known of the photograph.
+    """
+
+    metadata: Mapping[str, str]
+    primaries_name: str
+    exif: CameraExif
 
 
 def read_exr(
@@ -147,18 +162,25 @@ def write_exr(
     hdr: Float[np.ndarray, "h w 3"],
     *,
     half: bool,
-    metadata: Mapping[str, str],
+    header: Header,
 ) -> None:
-    """Writes R, G, B with ZIP compression; as float if a value exceeds `HALF_MAX`."""
+    """Writes R, G, B with ZIP compression; as float if a value exceeds `HALF_MAX`.
+
+    A file in ACES2065-1 (`ap0`) is no ACES container, which is not compressed (SMPTE ST
+    2065-4), so that `acesImageContainerFlag` is not set.
+    """
+    hdr = primaries.from_bt709(hdr, primaries.NAMED[header.primaries_name])
     is_half = half and hdr.max() <= HALF_MAX
     height, width, channels = hdr.shape
     spec = oiio.ImageSpec(width, height, channels, "half" if is_half else "float")
     spec.channelnames = ("R", "G", "B")
     spec.attribute("compression", "zip")
     xy = oiio.TypeDesc("float[8]")
-    spec.attribute("chromaticities", xy, primaries.BT709)
-    for key, value in metadata.items():
+    spec.attribute("chromaticities", xy, primaries.NAMED[header.primaries_name])
+    for key, value in header.metadata.items():
         spec.attribute(_METADATA_PREFIX + key, value)
+    for key, value in camera_exif.of_exr(header.exif).items():
+        spec.attribute(key, value)
     write_pixels(path, hdr, spec)
 
 
