@@ -39,6 +39,9 @@ PRIMARIES: Final = ("bt709", "p3", "rec2020", "acescg", "ap0")
 PRIMARIES_SUFFIXES: Final = (".exr", ".tif", ".tiff")
 """Suffixes of the files that can state primaries of radiance."""
 
+EXR_LAYOUTS: Final = ("scanlines", "tiled", "mipmap")
+"""How an .exr is stored: in lines, in tiles, or in tiles with smaller copies."""
+
 DIFFUSE_WHITE_NITS: Final = 203.0
 """cd/m^2 that PQ and HLG show for radiance 1.0 (ITU-R BT.2408-7, section 2.1)."""
 

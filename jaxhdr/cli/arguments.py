@@ -108,6 +108,12 @@ def add_format(parser: argparse.ArgumentParser) -> None:
         choices=options.PRIMARIES,
         help="primaries of EXR and TIFF, which state them (default: bt709)",
     )
+    parser.add_argument(
+        "--exr",
+        choices=options.EXR_LAYOUTS,
+        help="store EXR in lines, in tiles, or in tiles with smaller copies, as "
+        "renderers want textures (default: scanlines)",
+    )
 
 
 def open_reconstructor(chosen: argparse.Namespace) -> Any:

@@ -159,6 +159,8 @@ def _check_format(output: pathlib.Path, options: argparse.Namespace) -> None:
         raise UserError(
             "--float is for .exr and linear .jxl; leave it out for other formats"
         )
+    if options.exr is not None and suffix != ".exr":
+        raise UserError("--exr is for .exr; leave it out for other formats")
     image_io.check_writing(
         output,
         transfer=options.transfer,
@@ -260,16 +262,18 @@ def _write(
     from jaxhdr import image_io
     from jaxhdr.pictures import previews
 
-    image_io.write_hdr(
-        job.output,
-        hdr,
-        half=not options.float,
-        metadata=metadata,
-        transfer=options.transfer,
-        white_nits=options.white_nits,
-        primaries=options.primaries,
-        exif=exif,
-    )
+    kept = {
+        "half": not options.float,
+        "metadata": metadata,
+        "primaries": options.primaries,
+        "exif": exif,
+    }
+    if options.exr in (None, "scanlines"):
+        kept |= {"transfer": options.transfer, "white_nits": options.white_nits}
+        image_io.write_hdr(job.output, hdr, **kept)
+    else:
+        is_mipmap = options.exr == "mipmap"
+        image_io.write_tiled_exr(job.output, hdr, mipmap=is_mipmap, **kept)
     if job.preview is not None:
         small = previews.shrink(hdr, _PREVIEW_SIDE)
         picture = (

@@ -17,6 +17,7 @@ from jaxhdr.image_io.radiance_files import (
     read_hdr,
     read_metadata,
     write_hdr,
+    write_tiled_exr,
 )
 from jaxhdr.image_io.raw_files import known_response
 from jaxhdr.image_io.write_options import check_hdr_suffix, check_writing
@@ -39,6 +40,7 @@ __all__ = [
     "register_plugin",
     "write_hdr",
     "write_png",
+    "write_tiled_exr",
 ]
 
 register_plugin()

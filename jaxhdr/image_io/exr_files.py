@@ -12,7 +12,8 @@ from jaxhdr.errors import UserError
 from jaxhdr.image_io import camera_exif, formats, luminance_chroma, primaries
 from jaxhdr.image_io.camera_exif import CameraExif
 from jaxhdr.image_io.exr_layers import Layer, Part, choose_layer, find_layers
-from jaxhdr.image_io.oiio import open_input, read_pixels, write_pixels
+from jaxhdr.image_io.mip_levels import mip_levels
+from jaxhdr.image_io.oiio import open_input, read_pixels, write_levels, write_pixels
 
 HALF_MAX: Final = 65504.0
 """Largest finite half-precision float (IEEE 754 binary16)."""
@@ -20,6 +21,7 @@ HALF_MAX: Final = 65504.0
 _METADATA_PREFIX: Final = "jaxhdr:"
 # A smaller image may be empty but for one pixel.
 _MANY_PIXELS: Final = 2**26
+_TILE: Final = 64  # pixels on a side, as renderers write textures
 _MOST_EMPTY: Final = 64  # times the stored pixels
 
 
@@ -30,11 +32,13 @@ class Header(NamedTuple):
       metadata: strings.
       primaries_name: a name of `primaries.NAMED`, to which the pixels are converted.
       exif: what is known of the photograph.
+      layout: "scanlines", "tiled", or "mipmap" for tiles with smaller copies.
     """
 
     metadata: Mapping[str, str]
     primaries_name: str
     exif: CameraExif
+    layout: str = "scanlines"
 
 
 def read_exr(
@@ -181,7 +185,13 @@ def write_exr(
         spec.attribute(_METADATA_PREFIX + key, value)
     for key, value in camera_exif.of_exr(header.exif).items():
         spec.attribute(key, value)
-    write_pixels(path, hdr, spec)
+    if header.layout != "scanlines":
+        spec.tile_width = spec.tile_height = _TILE
+    if header.layout == "mipmap":
+        spec.attribute("textureformat", "Plain Texture")  # else there is one level
+        write_levels(path, mip_levels(hdr), spec)
+    else:
+        write_pixels(path, hdr, spec)
 
 
 def read_exr_metadata(path: str | os.PathLike) -> dict[str, str]:

@@ -159,6 +159,48 @@ def write_hdr(
             _WRITERS[suffix](temporary, hdr)
 
 
+def write_tiled_exr(
+    path: str | os.PathLike,
+    hdr: Float[np.ndarray, "h w 3"],
+    *,
+    mipmap: bool = False,
+    half: bool = True,
+    metadata: Mapping[str, str] | None = None,
+    primaries: Literal["bt709", "p3", "rec2020", "acescg", "ap0"] | None = None,
+    exif: CameraExif | None = None,
+) -> None:
+    """Writes linear radiance atomically as an OpenEXR file of tiles of 64 x 64 pixels.
+
+    Programs read parts of such a file quickly; renderers take it as a texture.
+
+    Args:
+      path: a file name that ends in .exr.
+      hdr: finite radiance; negative values are written as 0.
+      mipmap: also store smaller copies, each half as wide and high as the one before,
+        whose pixels are means.
+      half: as in `write_hdr`.
+      metadata: as in `write_hdr`.
+      primaries: as in `write_hdr`.
+      exif: as in `write_hdr`.
+
+    Raises:
+      UserError: the suffix is another one, the array holds NaN or infinity or has no
+        pixels, or the file cannot be written.
+    """
+    check_writing(path, primaries=primaries)
+    if pathlib.Path(path).suffix.lower() != ".exr":
+        raise UserError(
+            f"cannot write {path} in tiles: only .exr has tiles; choose that suffix"
+        )
+    hdr = _checked_radiance(path, hdr)
+    layout = "mipmap" if mipmap else "tiled"
+    header = exr_files.Header(
+        metadata or {}, primaries or "bt709", exif or CameraExif(), layout
+    )
+    with atomic_path(path) as temporary:
+        exr_files.write_exr(temporary, hdr, half=half, header=header)
+
+
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:
     """Returns the strings that `write_hdr` stored in an .exr; {} for other formats.
 

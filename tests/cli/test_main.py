@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import jaxhdr
-from jaxhdr import image_io, inference
+from jaxhdr import image_io, inference, options
 from jaxhdr.cli.main import main
 from jaxhdr.cli.plan import FORMATS
 from jaxhdr.inference import reconstructor
@@ -150,6 +150,8 @@ BAD_ARGUMENTS = {
     "a white in words": ["photo.jpg", "-o", "out/a.png", "--white-nits", "paper"],
     "an infinite white": ["photo.jpg", "-o", "out/a.png", "--white-nits", "inf"],
     "primaries in AVIF": ["photo.jpg", "-o", "out/a.avif", "--primaries", "p3"],
+    "tiles of a TIFF": ["photo.jpg", "-o", "out/a.tif", "--exr", "tiled"],
+    "unknown tiles": ["photo.jpg", "-o", "out/a.exr", "--exr", "ripmap"],
     "unknown primaries": ["photo.jpg", "-o", "out/a.exr", "--primaries", "srgb"],
     "output PNG is the input": ["out/a.preview.png", "-o", "out/a.preview.png"],
     "a preview is an output": ["photo.jpg", "photo.preview.png", "-o", "out",
@@ -359,6 +361,11 @@ def test_options_of_formats_reach_the_file(folder):
     hlg, bright = (image_io.read_hdr(f"out/{name}.png") for name in "ab")
     np.testing.assert_allclose(hlg, expected, rtol=2e-3, atol=1e-3)
     np.testing.assert_allclose(bright, 2 * expected, rtol=2e-3, atol=1e-3)
+    for name in options.EXR_LAYOUTS:
+        assert main([*command, f"out/{name}.exr", "--exr", name, "--float"]) == 0
+        np.testing.assert_array_equal(image_io.read_hdr(f"out/{name}.exr"), expected)
+        assert "model" in image_io.read_metadata(f"out/{name}.exr")
+    assert len({os.path.getsize(f"out/{name}.exr") for name in options.EXR_LAYOUTS}) > 1
     assert main([*command, "out/a.jxl", "--float"]) == 0
     np.testing.assert_array_equal(image_io.read_hdr("out/a.jxl"), expected)
 
