@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from PIL import Image, TiffImagePlugin
 
+from jaxhdr.errors import UserError
 from jaxhdr.image_io import boxes, formats, png_chunks, tiff_pages
 
 _MAKE, _MODEL, _ORIENTATION, _DATE_TIME = 0x010F, 0x0110, 0x0112, 0x0132
@@ -52,6 +53,20 @@ class CameraExif:
     iso: int | None = None
     focal_length: float | None = None
 
+    def __post_init__(self) -> None:
+        """Checks the numbers.
+
+        Raises:
+          UserError: a number is not above 0, or too large.
+        """
+        for name in ("exposure_time", "aperture", "iso", "focal_length"):
+            number = getattr(self, name)
+            if number is not None and not 0 < number < _MAX_NUMBER:
+                raise UserError(
+                    f"the {name} of a photograph is {number}; expected more than 0 and "
+                    f"less than {_MAX_NUMBER:g}, or None if it is unknown"
+                )
+
 
 def read_exif(path: str | os.PathLike) -> CameraExif:
     """Returns what the camera said of a photograph; nothing if its EXIF is damaged.
@@ -80,7 +95,7 @@ def read_exif(path: str | os.PathLike) -> CameraExif:
         time=time if _TIME.fullmatch(time) else "",
         exposure_time=_number(taken, _EXPOSURE_TIME),
         aperture=_number(taken, _F_NUMBER),
-        iso=None if iso is None else round(iso),
+        iso=int(iso) if iso is not None and iso >= 1 else None,
         focal_length=_number(taken, _FOCAL_LENGTH),
     )
 
@@ -102,8 +117,10 @@ def to_bytes(camera: CameraExif) -> bytes:
         _FOCAL_LENGTH: camera.focal_length,
     }
     for tag, number in numbers.items():
-        if number is not None:
-            ratio = fractions.Fraction(number).limit_denominator(_MAX_DENOMINATOR)
+        if number is None:
+            continue
+        ratio = fractions.Fraction(number).limit_denominator(_MAX_DENOMINATOR)
+        if ratio:
             taken[tag] = TiffImagePlugin.IFDRational(ratio.numerator, ratio.denominator)
     return exif.tobytes().removeprefix(b"Exif\0\0")
 

@@ -16,7 +16,9 @@ from jaxtyping import Float, UInt16
 from jaxhdr.image_io import primaries, transfer
 
 _LOGGER: Final = logging.getLogger(__name__)
-_ROWS_AT_ONCE: Final = 64  # bounds the float64 temporaries of a large photograph
+# These bound the float64 temporaries of a large photograph, 200 bytes for each pixel.
+_PIXELS_AT_ONCE: Final = 2**18
+_MAX_THREADS: Final = 8
 _ROUNDING: Final = 1 + 1e-6  # float32 at the peak itself is not brighter
 
 
@@ -71,11 +73,12 @@ def encode(
       bits: bits of a code, at most 16.
     """
     largest = 2**bits - 1
+    num_rows = max(1, _PIXELS_AT_ONCE // hdr.shape[1])
     to_light = primaries.matrix_from_bt709(primaries.BT2020).T * white_nits
     codes = np.empty(hdr.shape, np.uint16)
 
     def encode_rows(start: int) -> tuple[float, float, int]:
-        rows = slice(start, start + _ROWS_AT_ONCE)
+        rows = slice(start, start + num_rows)
         light = np.maximum(hdr[rows].astype(np.float64) @ to_light, 0)
         if transfer_name == "pq":
             relative = light / transfer.PQ_PEAK
@@ -89,8 +92,9 @@ def encode(
         count = int(np.count_nonzero(is_brighter))
         return float(brightest.max()), float(brightest.sum()), count
 
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = list(pool.map(encode_rows, range(0, len(hdr), _ROWS_AT_ONCE)))
+    num_threads = min(os.cpu_count() or 1, _MAX_THREADS)
+    with concurrent.futures.ThreadPoolExecutor(num_threads) as pool:
+        parts = list(pool.map(encode_rows, range(0, len(hdr), num_rows)))
     peaks, sums, brighter = zip(*parts, strict=True)
     num_pixels = hdr.shape[0] * hdr.shape[1]
     if sum(brighter):

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import UInt8, UInt16
 
-_ROWS_AT_ONCE: Final = 64
+_PIXELS_AT_ONCE: Final = 2**18
 _LEVEL: Final = 1  # higher levels take twice the time and save less than 1 %
 _SUB: Final = 1  # the filter that subtracts the pixel to the left
 _PIXEL_BYTES: Final = 6
@@ -37,7 +37,8 @@ def write_png16(
     """
     height, width, _ = codes.shape
     header = struct.pack(">IIBBBBB", width, height, 16, _RGB, 0, 0, 0)
-    starts = range(0, height, _ROWS_AT_ONCE)
+    num_rows = max(1, _PIXELS_AT_ONCE // width)
+    starts = range(0, height, num_rows)
     with (
         open(path, "wb") as file,
         concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
@@ -46,7 +47,9 @@ def write_png16(
         for name, body in [(b"IHDR", header), *chunks]:
             file.write(_chunk(name, [body]))
         checksum, head = 1, [_ZLIB_HEAD]
-        blocks = pool.map(lambda start: _compressed(codes, start), starts)
+        blocks = pool.map(
+            lambda start: _compressed(codes, start, start + num_rows), starts
+        )
         for packed, sum_of_block, length in blocks:
             checksum = _adler32_combined(checksum, sum_of_block, length)
             file.write(_chunk(b"IDAT", [*head, packed]))
@@ -62,10 +65,9 @@ def _chunk(name: bytes, parts: Sequence[bytes]) -> bytes:
 
 
 def _compressed(
-    codes: UInt16[np.ndarray, "h w 3"], start: int
+    codes: UInt16[np.ndarray, "h w 3"], start: int, end: int
 ) -> tuple[bytes, int, int]:
     """Returns deflated rows, and Adler-32 and length of what was deflated."""
-    end = start + _ROWS_AT_ONCE
     rows = _filtered(codes[start:end]).data
     deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     # A full flush ends at a byte, so that the next block can be appended.

@@ -9,13 +9,15 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
+from jaxhdr.options import DIFFUSE_WHITE_NITS
+
 PQ_PEAK: Final = 10_000.0
 """Light of the largest PQ code in cd/m^2 (SMPTE ST 2084:2014)."""
 
 HLG_PEAK: Final = 1000.0
 """Nominal peak of an HLG display in cd/m^2 (ITU-R BT.2100-2, table 5)."""
 
-DIFFUSE_WHITE: Final = 203.0
+DIFFUSE_WHITE: Final = DIFFUSE_WHITE_NITS
 """Light of diffuse white in cd/m^2 (ITU-R BT.2408-7, section 2.1)."""
 
 # ITU-R BT.2100-2, table 4, and SMPTE ST 2084.

@@ -91,6 +91,7 @@ STRANGE = {
     "an infinite number": {0x829D: TiffImagePlugin.IFDRational(1, 0)},
     "a negative number": {0x920A: TiffImagePlugin.IFDRational(-50, 1)},
     "zero": {0x8827: 0},
+    "a part of a speed": {0x8827: TiffImagePlugin.IFDRational(1, 3)},
     "text for a number": {0x8827: "fast"},
     "a number for text": {0xA434: 17},
     "two speeds": {0x8827: (400, 100)},
@@ -220,3 +221,13 @@ def test_what_is_known_survives_its_own_bytes():
     stream = io.BytesIO()
     Image.new("RGB", (8, 8)).save(stream, "JPEG", exif=exif)
     assert b"Exif\0\0" in stream.getvalue()
+
+
+@pytest.mark.parametrize("number", [0.0, -1.0, float("nan"), float("inf")])
+def test_numbers_that_make_no_sense_are_refused(number):
+    with pytest.raises(UserError, match="the aperture of a photograph is"):
+        image_io.CameraExif(aperture=number)
+
+
+def test_a_number_too_small_for_exif_is_left_out():
+    assert camera_exif.to_bytes(image_io.CameraExif(exposure_time=1e-6))
