@@ -188,9 +188,12 @@ def _mastering_display(encoded: Encoded, *, order: tuple[int, ...]) -> bytes:
 def _import_imagecodecs(path: str | os.PathLike) -> Any:
     # The import takes 10 to 50 ms, and few results are AVIF.
     try:
-        return importlib.import_module("imagecodecs")
+        imagecodecs = importlib.import_module("imagecodecs")
+        if not imagecodecs.AVIF.available:
+            raise ImportError("imagecodecs was built without AVIF")
+        return imagecodecs
     except ImportError as error:
         raise UserError(
-            f"cannot write {path}: AVIF needs imagecodecs, which is not installed; run "
-            "`pip install 'jaxhdr[avif]'`, or choose .png or .jxl"
+            f"cannot write {path}: AVIF needs imagecodecs with libavif, which is not "
+            "installed; run `pip install 'jaxhdr[avif]'`, or choose .png or .jxl"
         ) from error

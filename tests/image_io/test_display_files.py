@@ -260,6 +260,12 @@ def test_a_bright_image_says_that_it_is_clipped(tmp_path, caplog):
     assert image_io.read_hdr(tmp_path / "x.png").max() == pytest.approx(10_000 / 203)
 
 
+def test_a_library_without_avif_counts_as_none(tmp_path, hdr, monkeypatch):
+    monkeypatch.setattr(imagecodecs.AVIF, "available", False)
+    with pytest.raises(UserError, match=r"pip install 'jaxhdr\[avif\]'"):
+        image_io.write_hdr(tmp_path / "x.avif", hdr)
+
+
 @pytest.mark.parametrize("suffix", ["avif", "png", "jxl"])
 def test_an_image_of_one_pixel_is_written(tmp_path, suffix):
     image_io.write_hdr(tmp_path / f"x.{suffix}", np.ones((1, 1, 3), np.float32))
