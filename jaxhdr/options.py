@@ -29,7 +29,30 @@ GAIN_MAPS: Final = ("use", "ignore")
 """What to do with the gain map of a photograph."""
 
 HDR_SUFFIXES: Final = (".exr", ".hdr", ".npy", ".pfm", ".tif", ".tiff")
-"""Suffixes of the radiance files that `write_hdr` writes."""
+"""Suffixes of files that hold radiance itself."""
+
+TRANSFERS: Final[Mapping[str, tuple[str, ...]]] = {
+    ".avif": ("pq", "hlg"),
+    ".png": ("pq", "hlg"),
+    ".jxl": ("linear", "pq", "hlg"),
+}
+"""Suffixes of the images for HDR displays that `write_hdr` writes, with the transfer
+functions of each; the first is its default."""
+
+WRITTEN_SUFFIXES: Final = (*HDR_SUFFIXES, *TRANSFERS)
+"""Suffixes of all files that `write_hdr` writes."""
+
+PRIMARIES: Final = ("bt709", "p3", "rec2020", "acescg", "ap0")
+"""Primaries in which radiance is written, by name."""
+
+PRIMARIES_SUFFIXES: Final = (".exr", ".tif", ".tiff")
+"""Suffixes of the files that can state primaries of radiance."""
+
+EXR_LAYOUTS: Final = ("scanlines", "tiled", "mipmap")
+"""How an .exr is stored: in lines, in tiles, or in tiles with smaller copies."""
+
+DIFFUSE_WHITE_NITS: Final = 203.0
+"""cd/m^2 that PQ and HLG show for radiance 1.0 (ITU-R BT.2408-7, section 2.1)."""
 
 SHEET_SUFFIXES: Final = (".png", ".pdf", ".svg")
 """Suffixes of the sheets that `jaxhdr inspect` writes."""

@@ -82,6 +82,39 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say what the files of results hold."""
+    parser.add_argument(
+        "--float",
+        action="store_true",
+        help="write 32-bit EXR or linear JPEG XL (default: 16-bit)",
+    )
+    parser.add_argument(
+        "--transfer",
+        choices=("pq", "hlg", "linear"),
+        help="transfer function of AVIF, PNG and JPEG XL; linear is for JPEG XL only "
+        "(default: pq for AVIF and PNG, linear for JPEG XL)",
+    )
+    parser.add_argument(
+        "--white-nits",
+        type=number,
+        metavar="N",
+        help="cd/m^2 that PQ and HLG show for 1.0, the white of the photograph "
+        f"(default: {options.DIFFUSE_WHITE_NITS:g})",
+    )
+    parser.add_argument(
+        "--primaries",
+        choices=options.PRIMARIES,
+        help="primaries of EXR and TIFF, which state them (default: bt709)",
+    )
+    parser.add_argument(
+        "--exr",
+        choices=options.EXR_LAYOUTS,
+        help="store EXR in lines, in tiles, or in tiles with smaller copies, as "
+        "renderers want textures (default: scanlines)",
+    )
+
+
 def open_reconstructor(chosen: argparse.Namespace) -> Any:
     """Returns the `Reconstructor` for the chosen options of `add_model`."""
     from jaxhdr import inference  # imports JAX, which is slow

@@ -6,25 +6,28 @@ it.
 """
 
 import argparse
-import concurrent.futures
 import contextlib
-import functools
 import logging
+import pathlib
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from jaxhdr._version import __version__
 from jaxhdr.cli import compare, convert, data, inspect
-from jaxhdr.cli.arguments import Parser, add_model, open_reconstructor, stops, text_of
-from jaxhdr.cli.plan import FORMATS, Job, plan
+from jaxhdr.cli.arguments import (
+    Parser,
+    add_format,
+    add_model,
+    stops,
+)
+from jaxhdr.cli.plan import FORMATS, plan
+from jaxhdr.cli.processing import PREVIEW_SIDE, processed
 from jaxhdr.errors import UserError
 from jaxhdr.options import GAIN_MAPS
 
 _FAILED: Final = 2
 _INTERRUPTED: Final = 130
-
-_PREVIEW_SIDE: Final = 2048
 
 _COMMANDS: Final = {
     compare.NAME: compare.run,
@@ -37,6 +40,7 @@ examples:
   jaxhdr photo.jpg -o photo.exr
   jaxhdr *.jpg -o folder/ --format hdr --no-preview
   jaxhdr photo.jpg -o photo.exr --stops 0 -2 -4
+  jaxhdr photo.jpg -o photo.avif
   jaxhdr {inspect.NAME} photo.jpg -o sheet.png
   jaxhdr {compare.NAME} estimate.exr truth.exr
   jaxhdr {convert.NAME} WORKDIR -o mine.safetensors
@@ -87,9 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=FORMATS,
         help="format of the files if PATH is a folder (default: exr)",
     )
-    parser.add_argument(
-        "--float", action="store_true", help="write 32-bit EXR (default: 16-bit)"
-    )
+    add_format(parser)
     add_model(parser)
     parser.add_argument(
         "--gain-map",
@@ -104,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         default=True,
         help="write NAME.preview.png, at most "
-        f"{_PREVIEW_SIDE} pixels wide or high, beside each output (default: yes)",
+        f"{PREVIEW_SIDE} pixels wide or high, beside each output (default: yes)",
     )
     parser.add_argument(
         "--stops",
@@ -130,11 +132,9 @@ def _reconstruct(options: argparse.Namespace) -> int:
         file_format=options.format,
         preview=options.preview,
     )
-    if options.float and jobs[0].output.suffix.lower() != ".exr":
-        raise UserError("--float is for .exr; leave it out for other formats")
-
+    _check_format(jobs[0].output, options)
     failed = []
-    for job, error in _processed(jobs, options):
+    for job, error in processed(jobs, options):
         if error is None:
             if not options.quiet:
                 sys.stderr.write(f"{job.source} -> {job.output}\n")
@@ -150,101 +150,28 @@ def _reconstruct(options: argparse.Namespace) -> int:
     return _FAILED if failed else 0
 
 
-def _processed(
-    jobs: Sequence[Job], options: argparse.Namespace
-) -> Iterator[tuple[Job, Exception | None]]:
-    """Yields each job when it is done, with the error that ended it, or None.
+def _check_format(output: pathlib.Path, options: argparse.Namespace) -> None:
+    """Checks that the format of the outputs can keep what the options want.
 
-    The photograph after the one that is computed is read, and the result before it is
-    written, in threads of their own. Only these three are in memory.
+    Raises:
+      UserError: it cannot.
     """
     from jaxhdr import image_io
 
-    read_photograph = functools.partial(
-        image_io.read_photograph, gain_map=options.gain_map
-    )
-    with (
-        concurrent.futures.ThreadPoolExecutor(1) as reader,
-        concurrent.futures.ThreadPoolExecutor(1) as writer,
-    ):
-        # Reading begins before the model is loaded.
-        read = reader.submit(read_photograph, jobs[0].source)
-        reconstructor = open_reconstructor(options)
-        written = None
-        for job, following in zip(jobs, [*jobs[1:], None], strict=True):
-            photograph = read
-            if following is not None:
-                read = reader.submit(read_photograph, following.source)
-            try:
-                hdr, notes = _hdr_of(photograph.result(), reconstructor)
-            except (UserError, MemoryError) as error:
-                result = error
-            else:
-                result = writer.submit(_write, job, hdr, notes, options)
-                del hdr
-            del photograph
-            if written is not None:
-                yield _ended(*written)
-            written = job, result
-        if written is not None:
-            yield _ended(*written)
-
-
-def _hdr_of(photograph, reconstructor) -> tuple[Any, dict[str, str]]:
-    """Returns the HDR image of a photograph, and what its header says."""
-    from jaxhdr.inference.measured import combine
-
-    known = photograph.known_response
-    hdr = reconstructor(photograph.encoded, may_overwrite=True, known_response=known)
-    if photograph.measured is not None:
-        hdr = combine(photograph.measured, hdr)
-    notes = {
-        "scale": reconstructor.scale,
-        "model": reconstructor.label,
-        "precision": reconstructor.precision,
-        "response": reconstructor.response_of(known),
-    }
-    if reconstructor.size is not None:
-        notes["size"] = str(reconstructor.size)
-    if reconstructor.alignment:
-        notes["alignment"] = reconstructor.alignment
-    if known is not None:
-        notes["photograph"] = "camera raw"
-    if photograph.gain_map:
-        notes["gain_map"] = photograph.gain_map
-    return hdr, notes
-
-
-def _ended(
-    job: Job, result: "concurrent.futures.Future[None] | Exception"
-) -> tuple[Job, Exception | None]:
-    if isinstance(result, Exception):
-        return job, result
-    try:
-        result.result()
-    except (UserError, MemoryError) as error:
-        return job, error
-    return job, None
-
-
-def _write(job: Job, hdr, notes: dict[str, str], options: argparse.Namespace) -> None:
-    from jaxhdr import image_io
-    from jaxhdr.pictures import previews
-
-    metadata = {
-        **notes,
-        "software": f"jaxhdr {__version__}",
-        "source": text_of(job.source),
-    }
-    image_io.write_hdr(job.output, hdr, half=not options.float, metadata=metadata)
-    if job.preview is not None:
-        small = previews.shrink(hdr, _PREVIEW_SIDE)
-        picture = (
-            previews.exposure_strip(small, options.stops)
-            if options.stops
-            else previews.tone_map(small)
+    suffix = output.suffix.lower()
+    is_linear_jxl = suffix == ".jxl" and options.transfer in (None, "linear")
+    if options.float and suffix != ".exr" and not is_linear_jxl:
+        raise UserError(
+            "--float is for .exr and linear .jxl; leave it out for other formats"
         )
-        image_io.write_png(job.preview, picture)
+    if options.exr is not None and suffix != ".exr":
+        raise UserError("--exr is for .exr; leave it out for other formats")
+    image_io.check_writing(
+        output,
+        transfer=options.transfer,
+        white_nits=options.white_nits,
+        primaries=options.primaries,
+    )
 
 
 def _say_error(error: object) -> None:

@@ -10,10 +10,10 @@ from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from jaxhdr.errors import UserError
-from jaxhdr.options import HDR_SUFFIXES, SHEET_SUFFIXES
+from jaxhdr.options import SHEET_SUFFIXES, WRITTEN_SUFFIXES
 
-FORMATS: Final = tuple(suffix.removeprefix(".") for suffix in HDR_SUFFIXES)
-"""Names of the formats in which `jaxhdr` writes radiance."""
+FORMATS: Final = tuple(suffix.removeprefix(".") for suffix in WRITTEN_SUFFIXES)
+"""Names of the formats in which `jaxhdr` writes its results."""
 
 
 class Job(NamedTuple):
@@ -41,7 +41,7 @@ def plan(
 
     Raises:
       UserError: an output cannot be written, has an unknown suffix, is an input, or is
-        the output of two inputs.
+        written twice.
     """
     sources = [pathlib.Path(name) for name in inputs]
     if _is_folder(output) or len(sources) > 1:
@@ -127,6 +127,13 @@ def _check_collisions(jobs: Sequence[Job]) -> None:
             names = " and ".join(map(str, clashing))
             raise UserError(
                 f"{names} would both become {target}; convert them one by one"
+            )
+    for job in jobs:
+        if job.preview in by_output:
+            raise UserError(
+                f"{job.preview} would be both the preview of {job.output} and the "
+                f"result of {by_output[job.preview][0]}; pass --no-preview or convert "
+                "them one by one"
             )
 
 

@@ -6,6 +6,7 @@ Importing this package also registers it in `imageio.v3` for .exr, .hdr and .pfm
 
 from PIL.Image import Image as PillowImage
 
+from jaxhdr.image_io.camera_exif import CameraExif, read_exif
 from jaxhdr.image_io.folders import IMAGE_SUFFIXES, is_left_out, list_folder
 from jaxhdr.image_io.formats import (
     MAX_PIXELS,
@@ -16,13 +17,14 @@ from jaxhdr.image_io.measured_photos import Measured, Photograph, read_photograp
 from jaxhdr.image_io.photos import encoded_of_pil, read_encoded, write_png
 from jaxhdr.image_io.plugin import register_plugin
 from jaxhdr.image_io.radiance_files import (
-    check_hdr_suffix,
     layer_names,
     read_hdr,
     read_metadata,
     write_hdr,
+    write_tiled_exr,
 )
 from jaxhdr.image_io.raw_files import known_response
+from jaxhdr.image_io.write_options import check_hdr_suffix, check_writing
 from jaxhdr.options import HDR_SUFFIXES
 
 __all__ = [
@@ -30,10 +32,12 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "PHOTO_SUFFIXES",
+    "CameraExif",
     "Measured",
     "Photograph",
     "PillowImage",
     "check_hdr_suffix",
+    "check_writing",
     "encoded_of_pil",
     "is_hdr_suffix",
     "is_left_out",
@@ -41,12 +45,14 @@ __all__ = [
     "layer_names",
     "list_folder",
     "read_encoded",
+    "read_exif",
     "read_hdr",
     "read_metadata",
     "read_photograph",
     "register_plugin",
     "write_hdr",
     "write_png",
+    "write_tiled_exr",
 ]
 
 register_plugin()

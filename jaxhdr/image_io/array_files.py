@@ -9,8 +9,10 @@ import OpenImageIO as oiio
 from jaxtyping import Float
 
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import formats, icc, matrix_profile, primaries
+from jaxhdr.image_io import camera_exif, formats, icc, matrix_profile, primaries
+from jaxhdr.image_io.camera_exif import CameraExif
 from jaxhdr.image_io.hdr_photos import read_hdr_photo
+from jaxhdr.image_io.linear_profile import linear_profile
 from jaxhdr.image_io.oiio import (
     embedded_profile,
     open_input,
@@ -154,11 +156,32 @@ def write_pfm(path: str | os.PathLike, hdr: Float[np.ndarray, "h w 3"]) -> None:
         file.write(np.ascontiguousarray(hdr[::-1], "<f4").tobytes())
 
 
-def write_float_tiff(path: str | os.PathLike, hdr: Float[np.ndarray, "h w 3"]) -> None:
-    """Writes a 32-bit float TIFF, uncompressed so that every reader opens it."""
+def write_float_tiff(
+    path: str | os.PathLike,
+    hdr: Float[np.ndarray, "h w 3"],
+    *,
+    primaries_name: str | None,
+    exif: CameraExif,
+) -> None:
+    """Writes a 32-bit float TIFF, uncompressed so that every reader opens it.
+
+    Args:
+      path: the file.
+      hdr: radiance in BT.709 primaries.
+      primaries_name: a name of `primaries.NAMED`, which a profile then states; None for
+        BT.709 without a profile.
+      exif: what is known of the photograph.
+    """
     height, width, channels = hdr.shape
     spec = oiio.ImageSpec(width, height, channels, "float")
     spec.attribute("compression", "none")
+    if primaries_name is not None:
+        hdr = primaries.from_bt709(hdr, primaries.NAMED[primaries_name])
+        profile = linear_profile(primaries_name)
+        kind = oiio.TypeDesc(f"uint8[{len(profile)}]")
+        spec.attribute("ICCProfile", kind, profile)
+    for key, value in camera_exif.of_tiff(exif).items():
+        spec.attribute(key, value)
     write_pixels(path, hdr, spec)
 
 

@@ -156,7 +156,12 @@ def _box_head(data: bytes, at: int, rest: int) -> tuple[int, bytes, int]:
     return length, kind, start
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def split_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yields the type and the content of each box.
+
+    Raises:
+      ValueError: a box is longer than the data.
+    """
     at = 0
     for _ in range(_MAX_BOXES):
         if at + 8 > len(data):
@@ -167,10 +172,10 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _parse_meta(meta: bytes) -> Items:
-    boxes = dict(reversed(list(_boxes(meta[4:]))))  # the first of each type
+    boxes = dict(reversed(list(split_boxes(meta[4:]))))  # the first of each type
     (primary,) = _numbers(boxes[b"pitm"][4:], _size_of_id(boxes[b"pitm"], 1), 1)
-    properties = dict(reversed(list(_boxes(boxes.get(b"iprp", b"")))))
-    listed = list(_boxes(properties.get(b"ipco", b"")))
+    properties = dict(reversed(list(split_boxes(boxes.get(b"iprp", b"")))))
+    listed = list(split_boxes(properties.get(b"ipco", b"")))
     return Items(
         primary=primary,
         types=_types(boxes.get(b"iinf", b"")),
@@ -203,7 +208,7 @@ def _types(iinf: bytes) -> dict[int, bytes]:
         return {}
     entries = iinf[6:] if iinf[0] == 0 else iinf[8:]
     types = {}
-    for kind, entry in _boxes(entries):
+    for kind, entry in split_boxes(entries):
         if kind == b"infe" and entry[0] >= 2:
             size = _size_of_id(entry, 3)
             (item,) = _numbers(entry[4:], size, 1)
@@ -239,7 +244,7 @@ def _references(iref: bytes) -> list[tuple[bytes, int, tuple[int, ...]]]:
         return []
     size = _size_of_id(iref, 1)
     found = []
-    for kind, content in _boxes(iref[4:]):
+    for kind, content in split_boxes(iref[4:]):
         (source,) = _numbers(content, size, 1)
         (count,) = _numbers(content[size:], 2, 1)
         found.append((kind, source, _numbers(content[size + 2 :], size, count)))

@@ -2,16 +2,18 @@
 
 import os
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import OpenImageIO as oiio
 from jaxtyping import Float
 
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import formats, luminance_chroma, primaries
+from jaxhdr.image_io import camera_exif, formats, luminance_chroma, primaries
+from jaxhdr.image_io.camera_exif import CameraExif
 from jaxhdr.image_io.exr_layers import Layer, Part, choose_layer, find_layers
-from jaxhdr.image_io.oiio import open_input, read_pixels, write_pixels
+from jaxhdr.image_io.mip_levels import mip_levels
+from jaxhdr.image_io.oiio import open_input, read_pixels, write_levels, write_pixels
 
 HALF_MAX: Final = 65504.0
 """Largest finite half-precision float (IEEE 754 binary16)."""
@@ -19,7 +21,24 @@ HALF_MAX: Final = 65504.0
 _METADATA_PREFIX: Final = "jaxhdr:"
 # A smaller image may be empty but for one pixel.
 _MANY_PIXELS: Final = 2**26
+_TILE: Final = 64  # pixels on a side, as renderers write textures
 _MOST_EMPTY: Final = 64  # times the stored pixels
+
+
+class Header(NamedTuple):
+    """What `write_exr` states besides the pixels.
+
+    Attributes:
+      metadata: strings.
+      primaries_name: a name of `primaries.NAMED`, to which the pixels are converted.
+      exif: what is known of the photograph.
+      layout: "scanlines", "tiled", or "mipmap" for tiles with smaller copies.
+    """
+
+    metadata: Mapping[str, str]
+    primaries_name: str
+    exif: CameraExif
+    layout: str = "scanlines"
 
 
 def read_exr(
@@ -147,19 +166,32 @@ def write_exr(
     hdr: Float[np.ndarray, "h w 3"],
     *,
     half: bool,
-    metadata: Mapping[str, str],
+    header: Header,
 ) -> None:
-    """Writes R, G, B with ZIP compression; as float if a value exceeds `HALF_MAX`."""
+    """Writes R, G, B with ZIP compression; as float if a value exceeds `HALF_MAX`.
+
+    A file in ACES2065-1 (`ap0`) is no ACES container, which is not compressed (SMPTE ST
+    2065-4), so that `acesImageContainerFlag` is not set.
+    """
+    hdr = primaries.from_bt709(hdr, primaries.NAMED[header.primaries_name])
     is_half = half and hdr.max() <= HALF_MAX
     height, width, channels = hdr.shape
     spec = oiio.ImageSpec(width, height, channels, "half" if is_half else "float")
     spec.channelnames = ("R", "G", "B")
     spec.attribute("compression", "zip")
     xy = oiio.TypeDesc("float[8]")
-    spec.attribute("chromaticities", xy, primaries.BT709)
-    for key, value in metadata.items():
+    spec.attribute("chromaticities", xy, primaries.NAMED[header.primaries_name])
+    for key, value in header.metadata.items():
         spec.attribute(_METADATA_PREFIX + key, value)
-    write_pixels(path, hdr, spec)
+    for key, value in camera_exif.of_exr(header.exif).items():
+        spec.attribute(key, value)
+    if header.layout != "scanlines":
+        spec.tile_width = spec.tile_height = _TILE
+    if header.layout == "mipmap":
+        spec.attribute("textureformat", "Plain Texture")  # else there is one level
+        write_levels(path, mip_levels(hdr), spec)
+    else:
+        write_pixels(path, hdr, spec)
 
 
 def read_exr_metadata(path: str | os.PathLike) -> dict[str, str]:

@@ -124,7 +124,7 @@ def detect_format(head: bytes) -> str | None:
 
 
 def is_hdr_suffix(path: str | os.PathLike) -> bool:
-    """Returns whether `write_hdr` knows the suffix of `path`."""
+    """Returns whether files of this suffix hold radiance itself."""
     return pathlib.Path(path).suffix.lower() in HDR_SUFFIXES
 
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import OpenImageIO as oiio
@@ -93,13 +93,37 @@ def write_pixels(
     Raises:
       OSError: the file cannot be written completely.
     """
-    # OpenImageIO rejects arrays that are not contiguous.
-    pixels = np.ascontiguousarray(pixels)
+    write_levels(path, [pixels], spec)
+
+
+def write_levels(
+    path: str | os.PathLike, levels: Iterable[np.ndarray], spec: oiio.ImageSpec
+) -> None:
+    """Writes one image and smaller copies of it.
+
+    Args:
+      path: the file.
+      levels: pixels (h, w, c) of the image, and of the copies in their order.
+      spec: what the file states; its size becomes that of each level in turn.
+
+    Raises:
+      OSError: the file cannot be written completely.
+    """
     with _name_in_utf8(path, "write") as name:
         output = oiio.ImageOutput.create(name)
         if output is None:
             raise OSError(_error_of(None))
-        is_written = output.open(name, spec) and output.write_image(pixels)
+        is_written, mode = True, "Create"
+        for pixels in levels:
+            height, width = pixels.shape[:2]
+            spec.height, spec.width = spec.full_height, spec.full_width = height, width
+            # OpenImageIO rejects arrays that are not contiguous.
+            is_written = output.open(name, spec, mode) and output.write_image(
+                np.ascontiguousarray(pixels)
+            )
+            if not is_written:
+                break
+            mode = "AppendMIPLevel"
         error = _error_of(output)
         # Closing flushes the file, so a full disk may be reported only here.
         is_closed = output.close()

@@ -1,10 +1,10 @@
-"""Converts linear RGB of other primaries to linear BT.709.
+"""Converts linear RGB of other primaries to linear BT.709 and back.
 
 Chromaticities are CIE 1931 xy of red, green, blue and white, in the order of OpenEXR's
 `chromaticities` attribute.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -12,6 +12,29 @@ from jaxtyping import Float
 
 BT709: Final = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 """ITU-R BT.709-6, section 1, with the D65 white of the same table."""
+
+P3: Final = (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.3127, 0.3290)
+"""Display P3: the primaries of SMPTE RP 431-2 with the white D65 (SMPTE EG 432-1)."""
+
+BT2020: Final = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290)
+"""ITU-R BT.2020-2, table 3."""
+
+_ACES_WHITE: Final = (0.32168, 0.33767)  # SMPTE ST 2065-1:2021, section 4.3
+
+ACESCG: Final = (0.713, 0.293, 0.165, 0.830, 0.128, 0.044, *_ACES_WHITE)
+"""ACEScg, the primaries AP1 of S-2014-004, section 4.1."""
+
+AP0: Final = (0.7347, 0.2653, 0.0, 1.0, 0.0001, -0.0770, *_ACES_WHITE)
+"""ACES2065-1, SMPTE ST 2065-1:2021, section 4.3."""
+
+NAMED: Final[Mapping[str, tuple[float, ...]]] = {
+    "bt709": BT709,
+    "p3": P3,
+    "rec2020": BT2020,
+    "acescg": ACESCG,
+    "ap0": AP0,
+}
+"""Chromaticities of the names in `jaxhdr.options.PRIMARIES`."""
 
 _BRADFORD: Final = np.array(
     # Lam (1985), as given in ICC.1:2022, Annex E.
@@ -37,6 +60,19 @@ def to_bt709(
     return linear @ matrix_to_bt709(chromaticities).T.astype(linear.dtype)
 
 
+def from_bt709(
+    linear: Float[np.ndarray, "h w 3"], chromaticities: Sequence[float]
+) -> Float[np.ndarray, "h w 3"]:
+    """Returns linear BT.709 in other primaries, adapted to their white (Bradford).
+
+    Raises:
+      ValueError: the chromaticities describe no colour space.
+    """
+    if np.allclose(chromaticities, BT709, atol=1e-3):
+        return linear
+    return linear @ matrix_from_bt709(chromaticities).T.astype(linear.dtype)
+
+
 def matrix_to_bt709(chromaticities: Sequence[float]) -> Float[np.ndarray, "3 3"]:
     """Returns the matrix from linear RGB of other primaries to BT.709 (Bradford).
 
@@ -51,6 +87,33 @@ def matrix_to_bt709(chromaticities: Sequence[float]) -> Float[np.ndarray, "3 3"]
     if not np.isfinite(matrix).all():
         raise ValueError(f"chromaticities {tuple(chromaticities)} are not usable")
     return matrix
+
+
+def matrix_from_bt709(chromaticities: Sequence[float]) -> Float[np.ndarray, "3 3"]:
+    """Returns the matrix from linear BT.709 to other primaries (Bradford).
+
+    Raises:
+      ValueError: the chromaticities describe no colour space.
+    """
+    return np.linalg.inv(matrix_to_bt709(chromaticities))
+
+
+def to_colorants(chromaticities: Sequence[float]) -> Float[np.ndarray, "3 3"]:
+    """Returns the XYZ relative to D50 of red, green and blue, as columns (Bradford).
+
+    Raises:
+      ValueError: the chromaticities describe no colour space.
+    """
+    return adaptation_to_d50(chromaticities) @ _to_xyz(chromaticities)
+
+
+def adaptation_to_d50(chromaticities: Sequence[float]) -> Float[np.ndarray, "3 3"]:
+    """Returns the Bradford matrix from the white of `chromaticities` to that of ICC.
+
+    Raises:
+      ValueError: the chromaticities describe no colour space.
+    """
+    return _adaptation(_white(chromaticities), _ICC_WHITE)
 
 
 def luminance_weights(chromaticities: Sequence[float]) -> Float[np.ndarray, "3"]:

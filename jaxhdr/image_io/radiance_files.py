@@ -11,20 +11,23 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import (
     array_files,
+    display_files,
     exr_files,
     formats,
     hdr_photos,
     measured_photos,
     rgbe_files,
 )
+from jaxhdr.image_io.camera_exif import CameraExif
 from jaxhdr.image_io.raw_files import is_camera_raw
-from jaxhdr.options import HDR_SUFFIXES
+from jaxhdr.image_io.write_options import check_writing
+from jaxhdr.options import DIFFUSE_WHITE_NITS, TRANSFERS
 
 _READERS = {
     "hdr": rgbe_files.read_rgbe,
@@ -36,8 +39,6 @@ _WRITERS = {
     ".hdr": rgbe_files.write_rgbe,
     ".npy": array_files.write_npy,
     ".pfm": array_files.write_pfm,
-    ".tif": array_files.write_float_tiff,
-    ".tiff": array_files.write_float_tiff,
 }
 
 
@@ -109,37 +110,101 @@ def write_hdr(
     *,
     half: bool = True,
     metadata: Mapping[str, str] | None = None,
+    transfer: Literal["pq", "hlg", "linear"] | None = None,
+    white_nits: float | None = None,
+    primaries: Literal["bt709", "p3", "rec2020", "acescg", "ap0"] | None = None,
+    exif: CameraExif | None = None,
 ) -> None:
     """Writes linear radiance atomically, in the format of the suffix.
 
+    .avif (10 bits, extra `avif`), .png (16 bits) and .jxl hold images for HDR displays.
+    PQ and HLG clip what is brighter than they hold, and log a warning.
+
     Args:
-      path: a file name that ends in .exr, .hdr, .npy, .pfm, .tif or .tiff.
+      path: a file name that ends in .exr, .hdr, .npy, .pfm, .tif, .tiff, .avif, .png or
+        .jxl.
       hdr: finite radiance; negative values are written as 0.
-      half: store 16-bit floats in .exr; if a value exceeds 65504, 32-bit floats are
-        stored.
+      half: store 16-bit floats in .exr and linear .jxl; if a value exceeds 65504,
+        32-bit floats are stored.
       metadata: strings for the header of an .exr; other formats do not store them.
+      transfer: transfer function: "pq" or "hlg" for .avif, .png and .jxl, or "linear"
+        for .jxl; None for "linear" in .jxl and "pq" in the other two.
+      white_nits: light of radiance 1.0 in cd/m^2, for PQ and HLG; None for 203.
+      primaries: primaries of an .exr or a .tif, which states them; None for BT.709.
+      exif: what is known of the photograph, of `read_exif`; .exr, .tif, .avif, .png and
+        .jxl store it.
 
     Raises:
-      UserError: the suffix is unknown, the array holds NaN or infinity or has no
-        pixels, or the file cannot be written.
+      UserError: the suffix is unknown, its format cannot keep these options, its
+        library is missing, the array holds NaN or infinity or has no pixels, or the
+        file cannot be written.
     """
-    check_hdr_suffix(path)
-    if hdr.ndim != 3 or hdr.shape[2] != 3 or not hdr.size:
-        raise UserError(
-            f"cannot write {path}: the shape of the array is {hdr.shape}; expected "
-            "(height, width, 3) with at least one pixel"
-        )
-    with np.errstate(over="ignore"):
-        hdr = np.asarray(hdr, np.float32)
-    _check_finite(hdr, f"cannot write {path}", "expected finite values")
-    if hdr.min() < 0:  # a copy of a large image takes memory
-        hdr = np.maximum(hdr, np.float32(0))
+    check_writing(path, transfer=transfer, white_nits=white_nits, primaries=primaries)
+    hdr = _checked_radiance(path, hdr)
+    camera = exif or CameraExif()
     suffix = pathlib.Path(path).suffix.lower()
     with atomic_path(path) as temporary:
         if suffix == ".exr":
-            exr_files.write_exr(temporary, hdr, half=half, metadata=metadata or {})
+            header = exr_files.Header(metadata or {}, primaries or "bt709", camera)
+            exr_files.write_exr(temporary, hdr, half=half, header=header)
+        elif suffix in (".tif", ".tiff"):
+            array_files.write_float_tiff(
+                temporary, hdr, primaries_name=primaries, exif=camera
+            )
+        elif suffix in TRANSFERS:
+            display_files.write_display_file(
+                temporary,
+                hdr,
+                name=path,
+                transfer_name=transfer or TRANSFERS[suffix][0],
+                white_nits=DIFFUSE_WHITE_NITS if white_nits is None else white_nits,
+                half=half,
+                exif=camera,
+            )
         else:
             _WRITERS[suffix](temporary, hdr)
+
+
+def write_tiled_exr(
+    path: str | os.PathLike,
+    hdr: Float[np.ndarray, "h w 3"],
+    *,
+    mipmap: bool = False,
+    half: bool = True,
+    metadata: Mapping[str, str] | None = None,
+    primaries: Literal["bt709", "p3", "rec2020", "acescg", "ap0"] | None = None,
+    exif: CameraExif | None = None,
+) -> None:
+    """Writes linear radiance atomically as an OpenEXR file of tiles of 64 x 64 pixels.
+
+    Programs read parts of such a file quickly; renderers take it as a texture.
+
+    Args:
+      path: a file name that ends in .exr.
+      hdr: finite radiance; negative values are written as 0.
+      mipmap: also store smaller copies, each half as wide and high as the one before,
+        whose pixels are means.
+      half: as in `write_hdr`.
+      metadata: as in `write_hdr`.
+      primaries: as in `write_hdr`.
+      exif: as in `write_hdr`.
+
+    Raises:
+      UserError: the suffix is another one, the array holds NaN or infinity or has no
+        pixels, or the file cannot be written.
+    """
+    check_writing(path, primaries=primaries)
+    if pathlib.Path(path).suffix.lower() != ".exr":
+        raise UserError(
+            f"cannot write {path} in tiles: only .exr has tiles; choose that suffix"
+        )
+    hdr = _checked_radiance(path, hdr)
+    layout = "mipmap" if mipmap else "tiled"
+    header = exr_files.Header(
+        metadata or {}, primaries or "bt709", exif or CameraExif(), layout
+    )
+    with atomic_path(path) as temporary:
+        exr_files.write_exr(temporary, hdr, half=half, header=header)
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:
@@ -168,17 +233,20 @@ def layer_names(path: str | os.PathLike) -> list[str]:
         return exr_files.exr_layer_names(path)
 
 
-def check_hdr_suffix(path: str | os.PathLike) -> None:
-    """Checks that `write_hdr` knows the suffix of `path`.
-
-    Raises:
-      UserError: the suffix is unknown.
-    """
-    if not formats.is_hdr_suffix(path):
+def _checked_radiance(
+    path: str | os.PathLike, hdr: Shaped[np.ndarray, "..."]
+) -> Float[np.ndarray, "h w 3"]:
+    if hdr.ndim != 3 or hdr.shape[2] != 3 or not hdr.size:
         raise UserError(
-            f"cannot write {path}: its suffix is {pathlib.Path(path).suffix!r}; "
-            f"expected one of {', '.join(HDR_SUFFIXES)}"
+            f"cannot write {path}: the shape of the array is {hdr.shape}; expected "
+            "(height, width, 3) with at least one pixel"
         )
+    with np.errstate(over="ignore"):
+        hdr = np.asarray(hdr, np.float32)
+    _check_finite(hdr, f"cannot write {path}", "expected finite values")
+    if hdr.min() < 0:  # a copy of a large image takes memory
+        hdr = np.maximum(hdr, np.float32(0))
+    return hdr
 
 
 def _check_finite(hdr: Float[np.ndarray, "h w 3"], prefix: str, advice: str) -> None:

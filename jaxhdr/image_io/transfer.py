@@ -9,13 +9,15 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
+from jaxhdr.options import DIFFUSE_WHITE_NITS
+
 PQ_PEAK: Final = 10_000.0
 """Light of the largest PQ code in cd/m^2 (SMPTE ST 2084:2014)."""
 
 HLG_PEAK: Final = 1000.0
 """Nominal peak of an HLG display in cd/m^2 (ITU-R BT.2100-2, table 5)."""
 
-DIFFUSE_WHITE: Final = 203.0
+DIFFUSE_WHITE: Final = DIFFUSE_WHITE_NITS
 """Light of diffuse white in cd/m^2 (ITU-R BT.2408-7, section 2.1)."""
 
 # ITU-R BT.2100-2, table 4, and SMPTE ST 2084.
@@ -62,3 +64,35 @@ def hlg_decode(encoded: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*ba
     luminance = scene @ np.asarray(_BT2020_LUMINANCE, scene.dtype)
     ratio = np.maximum(luminance, 1e-12) ** (_HLG_GAMMA - 1)
     return (HLG_PEAK * ratio[..., None] * scene).astype(encoded.dtype)
+
+
+def pq_encode(light: Values) -> Values:
+    """Returns the PQ codes of light in cd/m^2, clipped to [0, 1].
+
+    It is the inverse of SMPTE ST 2084, equation 4.1 (ITU-R BT.2100-2, table 4).
+    """
+    power = np.clip(light / PQ_PEAK, 0, 1) ** _PQ_M1
+    ratio = (_PQ_C1 + _PQ_C2 * power) / (1 + _PQ_C3 * power)
+    return (ratio**_PQ_M2).astype(light.dtype)
+
+
+def hlg_scene(light: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 3"]:
+    """Returns scene light that a display of `HLG_PEAK` shows as `light` in cd/m^2.
+
+    It is the inverse OOTF of ITU-R BT.2100-2, table 5, in BT.2020 primaries. HLG holds
+    [0, 1]; light beyond the display has larger values.
+    """
+    relative = np.maximum(light, 0) / HLG_PEAK
+    luminance = relative @ np.asarray(_BT2020_LUMINANCE, relative.dtype)
+    ratio = np.maximum(luminance, 1e-12) ** (1 / _HLG_GAMMA - 1)
+    return (ratio[..., None] * relative).astype(light.dtype)
+
+
+def hlg_encode(scene: Values) -> Values:
+    """Returns the HLG codes of scene light, clipped to [0, 1].
+
+    It is the OETF of ITU-R BT.2100-2, table 5.
+    """
+    scene = np.clip(scene, 0, 1)
+    high = _HLG_A * np.log(np.maximum(12 * scene, 1) - _HLG_B) + _HLG_C
+    return np.where(scene <= 1 / 12, np.sqrt(3 * scene), high).astype(scene.dtype)

@@ -106,8 +106,11 @@ def _moments(test: Array, reference: Array, mask: Array | None) -> _Moments:
     of_test -= mean(of_test)
     of_reference -= mean(of_reference)
     products = of_test**2, of_reference**2, of_test * of_reference
-    moments = [mean(product)[..., 0, 0, 0] for product in products]
-    return _Moments(*moments, count[..., 0, 0, 0] > 0)
+    test_variance, reference_variance, covariance = (
+        mean(product)[..., 0, 0, 0] for product in products
+    )
+    has_pixels = count[..., 0, 0, 0] > 0
+    return _Moments(test_variance, reference_variance, covariance, has_pixels)
 
 
 def _detail(

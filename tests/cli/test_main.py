@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import jaxhdr
-from jaxhdr import image_io, inference
+from jaxhdr import image_io, inference, options
 from jaxhdr.cli.main import main
 from jaxhdr.cli.plan import FORMATS
 from jaxhdr.inference import reconstructor
@@ -141,7 +141,25 @@ BAD_ARGUMENTS = {
     "stops before the input": ["--stops", "0", "-2", "photo.jpg", "-o", "out"],
     "stops without preview": ["photo.jpg", "-o", "out", "--no-preview", "--stops", "0"],
     "unknown suffix": ["photo.jpg", "-o", "out/photo.xyz"],
-    "photo suffix": ["photo.jpg", "-o", "out/photo.png"],
+    "photo suffix": ["photo.jpg", "-o", "out/photo.webp"],
+    "float in PQ": ["photo.jpg", "-o", "out/a.jxl", "--transfer", "pq", "--float"],
+    "float in PNG": ["photo.jpg", "-o", "out/a.png", "--float"],
+    "linear light in PNG": ["photo.jpg", "-o", "out", "--format", "png",
+                            "--transfer", "linear"],
+    "PQ in EXR": ["photo.jpg", "-o", "out", "--transfer", "pq"],
+    "a white for EXR": ["photo.jpg", "-o", "out", "--white-nits", "100"],
+    "a white for linear light": ["photo.jpg", "-o", "out/a.jxl",
+                                 "--white-nits", "100"],
+    "no white": ["photo.jpg", "-o", "out/a.png", "--white-nits", "0"],
+    "a white in words": ["photo.jpg", "-o", "out/a.png", "--white-nits", "paper"],
+    "an infinite white": ["photo.jpg", "-o", "out/a.png", "--white-nits", "inf"],
+    "primaries in AVIF": ["photo.jpg", "-o", "out/a.avif", "--primaries", "p3"],
+    "tiles of a TIFF": ["photo.jpg", "-o", "out/a.tif", "--exr", "tiled"],
+    "unknown tiles": ["photo.jpg", "-o", "out/a.exr", "--exr", "ripmap"],
+    "unknown primaries": ["photo.jpg", "-o", "out/a.exr", "--primaries", "srgb"],
+    "output PNG is the input": ["out/a.preview.png", "-o", "out/a.preview.png"],
+    "a preview is an output": ["photo.jpg", "photo.preview.png", "-o", "out",
+                               "--format", "png"],
     "no suffix": ["photo.jpg", "-o", "out/photo"],
     "missing folder": ["photo.jpg", "-o", "nowhere/photo.exr"],
     "missing folder with slash": ["photo.jpg", "-o", "nowhere/"],
@@ -365,6 +383,67 @@ def test_a_damaged_gain_map_is_ignored_with_a_warning(folder, capsys):
 def test_every_format_is_written(folder, suffix):
     assert main(["photo.jpg", "-o", "out/", "--format", suffix]) == 0
     assert image_io.read_hdr(f"out/photo.{suffix}").shape == (30, 40, 3)
+
+
+def test_options_of_formats_reach_the_file(folder):
+    command = ["photo.jpg", "--quiet", "--no-preview", "-o"]
+    assert main([*command, "out/a.exr", "--primaries", "acescg"]) == 0
+    expected = inference.reconstruct("photo.jpg", model=BLUR)
+    exr = image_io.read_hdr("out/a.exr", negative="keep")
+    np.testing.assert_allclose(exr, expected, rtol=5e-3, atol=2e-3)
+    assert main([*command, "out/a.png", "--transfer", "hlg"]) == 0
+    assert main([*command, "out/b.png", "--white-nits", "406"]) == 0
+    hlg, bright = (image_io.read_hdr(f"out/{name}.png") for name in "ab")
+    np.testing.assert_allclose(hlg, expected, rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(bright, 2 * expected, rtol=2e-3, atol=1e-3)
+    for name in options.EXR_LAYOUTS:
+        assert main([*command, f"out/{name}.exr", "--exr", name, "--float"]) == 0
+        np.testing.assert_array_equal(image_io.read_hdr(f"out/{name}.exr"), expected)
+        assert "model" in image_io.read_metadata(f"out/{name}.exr")
+    assert len({os.path.getsize(f"out/{name}.exr") for name in options.EXR_LAYOUTS}) > 1
+    assert main([*command, "out/a.jxl", "--float"]) == 0
+    np.testing.assert_array_equal(image_io.read_hdr("out/a.jxl"), expected)
+
+
+def test_a_clipped_result_says_so(folder, capsys):
+    command = ["photo.jpg", "-o", "out/a.png", "--white-nits", "10000", "--quiet"]
+    assert main([*command, "--transfer", "hlg"]) == 0
+    message = capsys.readouterr().err
+    assert message.startswith("jaxhdr: warning: out/a.png: ")
+    assert "brighter than 1,000 cd/m^2" in message and message.count("\n") == 1
+
+
+def test_an_output_and_its_preview_stand_side_by_side(folder):
+    assert main(["photo.jpg", "-o", "out", "--format", "png"]) == 0
+    assert sorted(os.listdir("out")) == ["photo.png", "photo.preview.png"]
+    assert image_io.read_hdr("out/photo.png").shape == (30, 40, 3)
+    assert image_io.read_encoded("out/photo.preview.png").shape == (30, 40, 3)
+
+
+def test_a_png_is_not_replaced_by_its_own_result(folder, capsys):
+    write_photo(folder / "photo.png")
+    for output in (["-o", "photo.png"], ["-o", ".", "--format", "png"]):
+        message = assert_refused(["photo.png", *output], folder, capsys)
+        assert "it is an input" in message
+
+
+def test_what_the_camera_said_is_in_the_result(folder):
+    exif = Image.Exif()
+    exif[0x0110], exif[0x0112] = "a camera", 6
+    with Image.open("photo.jpg") as image:
+        image.save("turned.jpg", exif=exif)
+    assert main(["turned.jpg", "-o", "out/a.png", "--no-preview", "--quiet"]) == 0
+    assert image_io.read_hdr("out/a.png").shape == (40, 30, 3)
+    assert image_io.read_exif("out/a.png") == image_io.CameraExif(model="a camera")
+
+
+def test_without_its_library_an_avif_is_refused_before_any_work(
+    folder, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "imagecodecs", None)
+    monkeypatch.setattr(inference, "Reconstructor", None)
+    message = assert_refused(["photo.jpg", "-o", "out/a.avif"], folder, capsys)
+    assert "pip install 'jaxhdr[avif]'" in message
 
 
 def test_a_batch_goes_on_after_a_bad_file_and_names_it_at_the_end(folder, capsys):

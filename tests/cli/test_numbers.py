@@ -43,7 +43,7 @@ OPTIONS = [
 def test_every_command_and_every_number_is_tried():
     words = ["jaxhdr", *command._COMMANDS, build.NAME]
     assert set(PARSERS) == set(words)
-    assert len(OPTIONS) == 4 + 4 + 1 + 1 + 1 + 4
+    assert len(OPTIONS) == 5 + 4 + 1 + 1 + 1 + 4
 
 
 @pytest.fixture

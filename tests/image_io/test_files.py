@@ -21,6 +21,7 @@ from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import formats
 from jaxhdr.imaging import camera
+from jaxhdr.options import WRITTEN_SUFFIXES
 from jaxhdr.storage import torch_files, weight_files
 
 _READERS = [image_io.read_encoded, image_io.read_hdr]
@@ -208,9 +209,9 @@ def test_unknown_suffixes_are_refused_with_the_list(tmp_path, hdr, suffix):
 
 def _write_everything(folder, hdr):
     """Yields (name, write) for every kind of file."""
-    for suffix in image_io.HDR_SUFFIXES:
+    for suffix in WRITTEN_SUFFIXES:
         yield f"x{suffix}", lambda path: image_io.write_hdr(path, hdr)
-    yield "x.png", lambda path: image_io.write_png(path, hdr.clip(0, 1))
+    yield "y.png", lambda path: image_io.write_png(path, hdr.clip(0, 1))
 
 
 def test_places_that_cannot_be_written_are_one_sentence(tmp_path, hdr):
@@ -240,7 +241,7 @@ def test_a_refused_rename_leaves_the_old_file_alone(tmp_path, hdr, monkeypatch):
             with pytest.raises(UserError, match="permission denied"):
                 write(tmp_path / name)
         assert (tmp_path / name).read_text() == "old"
-    assert len(list(tmp_path.iterdir())) == len(image_io.HDR_SUFFIXES) + 1
+    assert len(list(tmp_path.iterdir())) == len(WRITTEN_SUFFIXES) + 1
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_FSIZE")
@@ -252,9 +253,10 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
         from jaxhdr import errors, image_io
         noise = np.random.default_rng(0).random((200, 300, 3), np.float32)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
-        names = ["x" + suffix for suffix in image_io.HDR_SUFFIXES] + ["x.png"]
+        from jaxhdr.options import WRITTEN_SUFFIXES
+        names = ["x" + suffix for suffix in WRITTEN_SUFFIXES] + ["y.png"]
         for name in names:
-            write = image_io.write_png if name == "x.png" else image_io.write_hdr
+            write = image_io.write_png if name == "y.png" else image_io.write_hdr
             try:
                 write(sys.argv[1] + "/" + name, noise)
             except errors.UserError as error:
