@@ -34,6 +34,7 @@ ALLOWED = {
         "storage",
     },
     "pictures": {"atomic", "image_io", "imaging", "inference", "models"},
+    "viewer": {"atomic", "image_io", "imaging", "pictures"},
     "evaluation": {
         "atomic",
         "data",
@@ -62,6 +63,7 @@ ALLOWED = {
         "options",
         "pictures",
         "storage",
+        "viewer",
     },
 }
 OPEN_TO_ALL = {"errors", "_version"}

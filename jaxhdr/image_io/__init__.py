@@ -9,7 +9,7 @@ from jaxhdr.image_io.formats import (
     PHOTO_SUFFIXES,
     is_hdr_suffix,
 )
-from jaxhdr.image_io.photos import read_encoded, write_png
+from jaxhdr.image_io.photos import AlreadyHdrError, read_encoded, write_png
 from jaxhdr.image_io.plugin import register_plugin
 from jaxhdr.image_io.radiance_files import (
     check_hdr_suffix,
@@ -23,6 +23,7 @@ __all__ = [
     "HDR_SUFFIXES",
     "MAX_PIXELS",
     "PHOTO_SUFFIXES",
+    "AlreadyHdrError",
     "check_hdr_suffix",
     "is_hdr_suffix",
     "read_encoded",

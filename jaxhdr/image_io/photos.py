@@ -20,6 +20,10 @@ from jaxhdr.image_io.raster import Raster, to_encoded
 from jaxhdr.image_io.tiff_pages import Page, find_page
 
 
+class AlreadyHdrError(UserError):
+    """A file holds radiance, or PQ or HLG, where a photograph was expected."""
+
+
 def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     """Returns a photograph as display-encoded sRGB.
 
@@ -28,8 +32,9 @@ def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     logged.
 
     Raises:
+      AlreadyHdrError: the file is linear HDR, or PQ or HLG encoded.
       UserError: the file is unreadable, has more than `MAX_PIXELS`, or is not an SDR
-        photograph (but linear HDR, PQ or HLG encoded, or camera raw).
+        photograph (but camera raw, for example).
     """
     kind = formats.detect_format(formats.read_head(path))
     if kind is None:
@@ -42,7 +47,7 @@ def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     with formats.decoding(path):
         raster = decode(path, kind)
         if raster.colour.is_hdr:
-            raise UserError(
+            raise AlreadyHdrError(
                 f"cannot use {path} as a photograph: it is already HDR "
                 f"({raster.colour.transfer} encoded); read it with read_hdr, or export "
                 "it as SDR"
@@ -108,8 +113,8 @@ def _check_page(path: str | os.PathLike, page: Page) -> None:
         )
 
 
-def _already_linear(path: str | os.PathLike) -> UserError:
-    return UserError(
+def _already_linear(path: str | os.PathLike) -> AlreadyHdrError:
+    return AlreadyHdrError(
         f"cannot use {path} as a photograph: it is already linear HDR; read it with "
         "read_hdr"
     )
