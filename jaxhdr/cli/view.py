@@ -2,7 +2,6 @@
 
 import argparse
 import collections
-import dataclasses
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -134,13 +133,10 @@ def _reconstructed(
     encoded: "np.ndarray", others: Sequence["Radiance"], options: argparse.Namespace
 ) -> tuple[list["Radiance"], list[str]]:
     """Returns the stages of the model and the other images, and notes about them."""
-    from jaxhdr.imaging import scales
+    from jaxhdr.viewer import view
     from jaxhdr.viewer.view import Radiance
 
-    aligned = [
-        dataclasses.replace(image, factor=scales.align(image.hdr, encoded))
-        for image in others
-    ]
+    aligned = [view.aligned(image, encoded) for image in others]
     reconstructor = open_reconstructor(options)
     *earlier, last = reconstructor.details(encoded).stages
     stages = [

@@ -30,7 +30,8 @@ BAND_PIXELS: Final = 2**20
 
 # One bin of a histogram is a quarter of a stop. Half floats reach from -24 to 16 stops.
 _LOWEST_STOP, _HIGHEST_STOP, _BINS_PER_STOP = -24, 16, 4
-_LUMINANCE: Final = np.float32((0.2126, 0.7152, 0.0722))  # ITU-R BT.709-6, item 3.2
+# ITU-R BT.709-6, item 3.2.
+_LUMINANCE: Final = np.array((0.2126, 0.7152, 0.0722), np.float32)
 
 Samples = UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]
 

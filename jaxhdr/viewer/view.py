@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, UInt16
 
 from jaxhdr.errors import UserError
-from jaxhdr.imaging import camera
+from jaxhdr.imaging import camera, scales
 from jaxhdr.pictures import previews
 from jaxhdr.viewer import packing
 from jaxhdr.viewer.packing import Halves
@@ -68,6 +68,11 @@ class PackedView:
         for image, bands in enumerate(self.bands):
             for band, text in enumerate(bands):
                 yield f"{image}-{band}", text
+
+
+def aligned(picture: Radiance, encoded: Picture) -> Radiance:
+    """Returns radiance with the factor that fits its scale to a photograph of it."""
+    return dataclasses.replace(picture, factor=scales.align(picture.hdr, encoded))
 
 
 def packed_view(
@@ -159,7 +164,8 @@ def _halves(hdr: Float[np.ndarray, "_ _ 3"], side: int) -> Halves:
 def _photograph(encoded: Float[np.ndarray, "_ _ 3"], side: int) -> PackedImage:
     """Returns codes of 8 bits, and a fourth channel that is 255 where they clip."""
     codes = np.rint(255 * previews.shrink(encoded, side)).astype(np.uint8)
-    clipped = np.asarray(camera.is_clipped(encoded), np.float32).repeat(3, axis=2)
+    is_clipped = encoded.max(axis=2, keepdims=True) >= camera.CLIPPED_CODE
+    clipped = is_clipped.astype(np.float32).repeat(3, axis=2)
     # Of the pixels that were averaged, one that is clipped suffices.
     mask = np.where(previews.shrink(clipped, side)[..., :1] > 0, 255, 0)
     samples = np.concatenate([codes, mask.astype(np.uint8)], axis=2)

@@ -1,12 +1,12 @@
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
 
 from jaxhdr import metrics
 from jaxhdr.evaluation import page, reports, thumbnails
+from tests import browser
 
 METRICS = metrics.select(["psnr_mu", "log2_rmse_clipped", "hdr_vdp2_p_det"])
 # Names that people give to files; the last two would end or start a script.
@@ -60,35 +60,17 @@ def page_path(tmp_path):
 
 @pytest.fixture(scope="module")
 def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    found = [shutil.which(name) for name in ("chromium", "chromium-browser", "chrome")]
-    executable = next((path for path in found if path), None)
-    if executable is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser
-        browser.close()
+    with browser.chromium("--disable-gpu") as started:
+        yield started
 
 
 @pytest.fixture
 def opened(chromium, page_path):
     """The page in a browser, which may neither log errors nor load other files."""
-    page = chromium.new_page(viewport={"width": 1280, "height": 1000})
-    complaints, requests = [], []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(page_path.as_uri())
-    yield page
-    page.screenshot(path=page_path.with_suffix(".png"), full_page=True)
-    page.close()
-    assert complaints == []
-    loaded = [url for url in requests if not url.startswith("data:")]
-    assert loaded == [page_path.as_uri()]
+    viewport = {"width": 1280, "height": 1000}
+    with browser.opened_page(chromium, page_path, viewport=viewport) as page:
+        yield page
+        page.screenshot(path=page_path.with_suffix(".png"), full_page=True)
 
 
 def cells(page):

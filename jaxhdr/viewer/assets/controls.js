@@ -53,7 +53,7 @@ function connectDivider(viewer) {
 
 /** Moves the image with one pointer, and zooms it with two or with the wheel. */
 function connectCanvas(viewer) {
-  const { canvas } = viewer.parts;
+  const { canvas, stage } = viewer.parts;
   const pointers = new Map();
   const between = ([a, b]) => ({
     x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, distance: Math.hypot(a.x - b.x, a.y - b.y),
@@ -75,12 +75,12 @@ function connectCanvas(viewer) {
       viewer.zoomBy(end.distance / Math.max(start.distance, 1), end);
     }
     if (before) pointers.set(event.pointerId, now);
-    viewer.readAt(now);
   });
+  stage.addEventListener("pointermove", (event) => viewer.readAt(viewer.placeOf(event)));
   for (const name of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(name, (event) => pointers.delete(event.pointerId));
   }
-  canvas.addEventListener("wheel", (event) => {
+  stage.addEventListener("wheel", (event) => {
     event.preventDefault();
     const pixels = event.deltaY * (event.deltaMode ? 30 : 1);
     viewer.zoomBy(Math.exp(-Math.max(-240, Math.min(240, pixels)) / 400), viewer.placeOf(event));

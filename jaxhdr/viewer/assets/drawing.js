@@ -33,6 +33,7 @@ uniform int columns;
 uniform vec2 origin;       // place in the image of the upper left corner of the canvas
 uniform float pixelSize;   // pixels of the image for one of the canvas
 uniform float canvasHeight;
+uniform bool isTopFirst;   // the upper row of the frame comes first in memory
 uniform float divider;     // in pixels of the canvas
 uniform bool showsStops;
 uniform bool marksClipped;
@@ -87,7 +88,8 @@ vec3 colourOfStops(vec3 light, float offset) {
 }
 
 void main() {
-  vec2 canvasPixel = vec2(gl_FragCoord.x, canvasHeight - gl_FragCoord.y);
+  float down = isTopFirst ? gl_FragCoord.y : canvasHeight - gl_FragCoord.y;
+  vec2 canvasPixel = vec2(gl_FragCoord.x, down);
   vec2 centre = origin + canvasPixel * pixelSize;
   if (any(lessThan(centre, vec2(0.0))) || any(greaterThanEqual(centre, vec2(size)))) {
     colour = vec4(0.11, 0.11, 0.11, 1.0);
@@ -197,8 +199,9 @@ class Drawing {
       gl.uniform1f(uniforms[name], frame[name]);
     }
     gl.uniform1f(uniforms.canvasHeight, gl.drawingBufferHeight);
-    gl.uniform1i(uniforms.showsStops, Number(frame.showsStops));
-    gl.uniform1i(uniforms.marksClipped, Number(frame.marksClipped));
+    for (const name of ["isTopFirst", "showsStops", "marksClipped"]) {
+      gl.uniform1i(uniforms[name], Number(frame[name]));
+    }
     gl.uniform3fv(uniforms.colours, STOP_COLOURS.flat().map((code) => code / 255));
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }

@@ -9,10 +9,19 @@ function svgElement(name, attributes, text = "") {
   return made;
 }
 
-/** Returns the first stop and the stop after the last that both histograms need. */
+/**
+ * Returns the first stop and the stop after the last that both histograms need.
+ *
+ * A few dark pixels are left out; a few bright ones, which lamps are, are not.
+ */
 function histogramRange(shown) {
-  const lows = shown.map(({ first, shift, counts }) => (counts.length ? first + shift : 0));
-  const highs = shown.map(({ counts }, i) => lows[i] + counts.length * HISTOGRAM.step);
+  const lows = shown.map(({ first, shift, counts }) => {
+    const largest = Math.max(0, ...counts);
+    const seen = counts.findIndex((count) => count > largest / 1000);
+    return seen < 0 ? 0 : first + shift + seen * HISTOGRAM.step;
+  });
+  const highs = shown.map(({ first, shift, counts }) =>
+    counts.length ? first + shift + counts.length * HISTOGRAM.step : 0);
   return [Math.floor(Math.min(-1, ...lows)), Math.ceil(Math.max(1, ...highs))];
 }
 
@@ -22,6 +31,7 @@ function histogramOutline({ first, shift, counts }, xAt) {
   const yAt = (count) => (HISTOGRAM.bottom - 4 - 88 * Math.sqrt(count / largest)).toFixed(1);
   const points = counts.flatMap((count, i) => {
     const start = first + shift + i * HISTOGRAM.step;
+    if (xAt(start) < 8) return [];
     return [[xAt(start), yAt(count)], [xAt(start + HISTOGRAM.step), yAt(count)]];
   });
   if (!points.length) return "";

@@ -11,7 +11,8 @@ const LOWEST_STOP = -10; // of the colours, without exposure
 const KEPT_IMAGES = 4; // decoded; one of 12 megapixels takes 72 MB, and more as texture
 
 const signed = (stops) => `${stops > 0 ? "+" : ""}${Number(stops.toFixed(2))}`;
-const shortNumber = (value) => String(Number(value.toPrecision(4)));
+// Half floats have a little more than three digits.
+const shortNumber = (value) => String(Number(value.toPrecision(3)));
 
 function withText(name, text) {
   const made = document.createElement(name);
@@ -61,6 +62,7 @@ class Viewer {
       parts[side].replaceChildren(...view.images.map((image) => withText("option", image.name)));
       parts[side].selectedIndex = this[side];
     }
+    parts.root.classList.toggle("viewer-single", view.images.length === 1);
     const brightest = Math.max(...view.images.map(({ histogram }) => histogram.first + histogram.counts.length / 4));
     const reach = Math.max(8, Math.ceil(brightest));
     Object.assign(parts.exposure, { min: -reach, max: 8, value: 0 });
@@ -75,11 +77,15 @@ class Viewer {
 
   /** After the browser took the memory of the graphics card, uploads all once more. */
   watchContext() {
-    this.parts.canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
+    this.parts.canvas.addEventListener("webglcontextlost", (event) => {
+      event.preventDefault(); // otherwise it would never be restored
+      this.say("The browser took the memory of the images away. If they do not come back, reload the page.");
+    });
     this.parts.canvas.addEventListener("webglcontextrestored", () => {
       this.decoded.clear();
       this.ready.clear();
       this.drawing = new Drawing(this.gl, this.view.width, this.view.height);
+      this.loseHighRange();
       this.load();
     });
   }
@@ -244,7 +250,9 @@ class Viewer {
   /** Finds out whether screen and browser can show more than white, and says so. */
   async findHighRange() {
     const { parts } = this;
-    if (highRangeScreen.matches) this.highRange ??= await openHighRange(this.gl);
+    if (highRangeScreen.matches && !this.hasLostHighRange) {
+      this.highRange ??= await openHighRange(this.gl, () => this.loseHighRange());
+    }
     const isPossible = highRangeScreen.matches && this.highRange !== null;
     parts["high-label"].hidden = !isPossible;
     parts.high.checked = isPossible;
@@ -252,6 +260,14 @@ class Viewer {
       ? "HDR output: values above 1.0 are shown brighter than white, as far as the screen can."
       : `HDR output is not available, because ${highRangeScreen.matches ? "this browser cannot draw it" : "the browser reports a screen of standard range"}: values above 1.0 after exposure are shown as white.`;
     this.resize();
+  }
+
+  /** Goes on without high range, because the browser took it away. */
+  loseHighRange() {
+    this.highRange?.end();
+    this.highRange = null;
+    this.hasLostHighRange = true;
+    return this.findHighRange();
   }
 
   /** Draws before the next frame, and updates the page. */
@@ -281,6 +297,7 @@ class Viewer {
       pixelSize: 1 / (this.zoom * this.density),
       divider: this.divider * this.gl.drawingBufferWidth,
       lowestStop: LOWEST_STOP - Math.round(this.exposure),
+      isTopFirst: this.highRange?.begin() ?? false,
       brightest: this.parts.high.checked ? HIGH_RANGE_PEAK : 1,
       showsStops: this.parts.mode.value === "stops",
       marksClipped: Boolean(photograph) && this.parts.clipped.checked,
@@ -297,7 +314,7 @@ class Viewer {
     parts.exposure.value = this.exposure;
     parts.stops.textContent = `${signed(this.exposure)} EV`;
     parts.exposure.setAttribute("aria-valuetext", `${signed(this.exposure)} stops`);
-    parts.zoom.textContent = `${shortNumber(Math.round(1000 * this.zoom * this.density) / 10)} %`;
+    parts.zoom.textContent = `${Number((100 * this.zoom * this.density).toPrecision(3))} %`;
     parts.divider.style.left = `${100 * this.divider}%`;
     parts.divider.setAttribute("aria-valuenow", Math.round(100 * this.divider));
     for (const side of ["left", "right"]) {
