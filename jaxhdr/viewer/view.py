@@ -20,7 +20,8 @@ DEFAULT_SIDE: Final = 2048
 """Longest side of the images of a page, in pixels.
 
 It is that of a preview, and more than most windows have. A photograph of 12 megapixels
-with four stages then gives a page of some 25 MB, and of 100 MB without the limit.
+with four stages then gives a page of 26 MB, and of 86 MB without the limit
+(`benchmarks/view.py`).
 """
 
 Picture = Float[np.ndarray, "h w 3"]
