@@ -44,6 +44,7 @@ ALLOWED = {
         "metrics",
         "pictures",
         "storage",
+        "viewer",
     },
     "training": {
         "data",

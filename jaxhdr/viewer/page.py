@@ -1,7 +1,8 @@
 """The page as one file, which loads nothing from anywhere.
 
 `assets/` has its markup, its style and its scripts. They are joined here. The policy of
-the page allows only them, by their hashes, and no request at all.
+the page allows only them, by their hashes, and no request at all. The report of an
+evaluation holds the same viewer, which it opens in a dialog.
 """
 
 import base64
@@ -10,7 +11,7 @@ import html
 import importlib.resources
 import json
 import os
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from jaxhdr.atomic import atomic_path
 from jaxhdr.viewer.view import PackedView
@@ -23,9 +24,17 @@ _SCRIPTS: Final = (
     "histogram.js",
     "controls.js",
     "viewer.js",
-    "start.js",
 )
 """The parts of the script, in the order in which they are joined."""
+
+
+class Component(NamedTuple):
+    """The viewer, to be put into a page."""
+
+    markup: str
+    style: str
+    script: str
+    """For a script element of the type `module`."""
 
 
 def write_page(path: str | os.PathLike, view: PackedView) -> int:
@@ -60,16 +69,27 @@ def embedded_json(value: Any) -> str:
     return text.replace("<", "\\u003c")
 
 
+def component(start: str) -> Component:
+    """Returns the viewer.
+
+    Args:
+      start: name of the script in `assets/` that starts it: `start.js` at once, with
+        the data of the page, or `opening.js` when the page calls `openViewer`.
+    """
+    script = "\n".join(_asset(name) for name in (*_SCRIPTS, start))
+    return Component(_asset("viewer.html"), _asset("viewer.css"), script)
+
+
 def _shell(title: str) -> str:
     """Returns the page without its data."""
-    style = _asset("style.css")
-    script = "\n".join(_asset(name) for name in _SCRIPTS)
+    viewer = component("start.js")
+    style = _asset("page.css") + viewer.style
     parts = {
-        "<!--VIEWER-->": _asset("viewer.html"),
+        "<!--VIEWER-->": viewer.markup,
         "/*STYLE*/": style,
-        "/*SCRIPT*/": script,
+        "/*SCRIPT*/": viewer.script,
         "STYLE_HASH": _hash(style),
-        "SCRIPT_HASH": _hash(script),
+        "SCRIPT_HASH": _hash(viewer.script),
         "TITLE": html.escape(title),
     }
     page = _asset("page.html")

@@ -294,6 +294,41 @@ def test_large_images_are_cut_into_tiles_and_bands(chromium, tmp_path):
         assert (row[-2:, 0] == row[-10, 0]).all()
 
 
+def test_the_policy_refuses_requests(chromium, page_path):
+    opened = chromium.new_page()
+    opened.goto(page_path.as_uri())
+    attempts = """async () => {
+      const refused = [];
+      addEventListener("securitypolicyviolation",
+                       (event) => refused.push(event.effectiveDirective));
+      const image = new Image();
+      image.src = "http://127.0.0.1:9/";
+      await fetch("http://127.0.0.1:9/").catch(() => {});
+      await new Promise((done) => setTimeout(done, 100));
+      return refused.sort();
+    }"""
+    assert opened.evaluate(attempts) == ["connect-src", "img-src"]
+    opened.close()
+
+
+def test_damaged_data_are_reported(chromium, page_path, tmp_path):
+    path = tmp_path / "view.html"
+    text = page_path.read_text(encoding="utf-8")
+    path.write_text(text.replace('id="band-2-0">eJ', 'id="band-2-0">AA'), "utf-8")
+    with browser.opened_page(chromium, path) as opened:
+        opened.wait_for_selector("text=could not be unpacked")
+
+
+def test_many_images_are_shown_one_after_another(chromium, tmp_path):
+    images = [Radiance(str(i), radiance(0.02 * (i + 1))) for i in range(9)]
+    path = write(tmp_path / "view.html", None, images)
+    with browser.opened_page(chromium, path, viewport=VIEWPORT) as opened:
+        for i in (3, 8, 5, 0, 3, 7):  # more than are kept
+            opened.select_option("#viewer-right", index=i)
+            shown = left_and_right(opened)[1]
+            assert np.abs(shown - code_of(0.02 * (i + 1))).max() <= 1
+
+
 def test_without_webgl_the_page_says_so(chromium, page_path):
     script = "HTMLCanvasElement.prototype.getContext = () => null;"
     with browser.opened_page(chromium, page_path, script=script) as opened:

@@ -82,7 +82,8 @@ function connectCanvas(viewer) {
   }
   stage.addEventListener("wheel", (event) => {
     event.preventDefault();
-    const pixels = event.deltaY * (event.deltaMode ? 30 : 1);
+    // A pinch on a touchpad comes as a wheel with the control key and small steps.
+    const pixels = event.deltaY * (event.deltaMode ? 30 : event.ctrlKey ? 4 : 1);
     viewer.zoomBy(Math.exp(-Math.max(-240, Math.min(240, pixels)) / 400), viewer.placeOf(event));
   }, { passive: false });
 }
@@ -123,5 +124,5 @@ function connectKeys(viewer) {
     if (!act) return;
     event.preventDefault();
     act();
-  });
+  }, { signal: viewer.closing.signal });
 }

@@ -33,6 +33,7 @@ class Viewer {
     this.decoded = new Map(); // image to a promise of {pixels, texture}; the oldest first
     this.ready = new Map(); // those whose promise is fulfilled
     this.highRange = null;
+    this.closing = new AbortController();
     this.fillPage();
   }
 
@@ -49,8 +50,11 @@ class Viewer {
     this.drawing = new Drawing(gl, this.view.width, this.view.height);
     this.watchContext();
     for (const connect of [connectBar, connectDivider, connectCanvas, connectKeys]) connect(this);
-    new ResizeObserver(() => this.resize()).observe(this.parts.stage);
-    highRangeScreen.addEventListener("change", () => this.findHighRange());
+    const observer = new ResizeObserver(() => this.resize());
+    observer.observe(this.parts.stage);
+    const { signal } = this.closing;
+    signal.addEventListener("abort", () => observer.disconnect());
+    highRangeScreen.addEventListener("change", () => this.findHighRange(), { signal });
     this.resize();
     await Promise.all([this.load(), this.findHighRange()]);
   }
@@ -71,6 +75,13 @@ class Viewer {
     parts.notes.replaceChildren(...view.notes.map((note) => withText("li", note)));
   }
 
+  /** Frees the memory of the graphics card and stops listening. */
+  close() {
+    this.closing.abort();
+    this.highRange?.end();
+    this.gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  }
+
   say(sentence) {
     this.parts.message.textContent = sentence;
   }
@@ -78,6 +89,7 @@ class Viewer {
   /** After the browser took the memory of the graphics card, uploads all once more. */
   watchContext() {
     this.parts.canvas.addEventListener("webglcontextlost", (event) => {
+      if (this.closing.signal.aborted) return;
       event.preventDefault(); // otherwise it would never be restored
       this.say("The browser took the memory of the images away. If they do not come back, reload the page.");
     });
@@ -113,17 +125,23 @@ class Viewer {
     this.say("The images are being unpacked …");
     const needed = new Set([this.right, this.left]);
     if (this.photograph >= 0) needed.add(this.photograph);
-    await Promise.all([...needed].map((index) => this.image(index).then(() => this.refresh())));
+    const latest = (this.latestLoad = Symbol("load"));
+    try {
+      await Promise.all([...needed].map((index) => this.image(index).then(() => this.refresh())));
+    } catch (error) {
+      return this.say(`The images could not be unpacked (${error.message}). Reload the page, or make one with a smaller --side.`);
+    }
+    if (latest !== this.latestLoad) return; // the user chose others meanwhile
     this.say("");
-    this.forget(needed);
+    this.forget();
     this.refresh();
   }
 
   /** Frees the images that were not shown for the longest time. */
-  forget(needed) {
-    for (const index of [...this.ready.keys()]) {
+  forget() {
+    for (const index of [...this.decoded.keys()]) {
       if (this.ready.size <= KEPT_IMAGES) return;
-      if (needed.has(index) || [this.left, this.right, this.photograph].includes(index)) continue;
+      if ([this.left, this.right, this.photograph].includes(index) || !this.ready.has(index)) continue;
       this.drawing.release(this.ready.get(index).texture);
       this.ready.delete(index);
       this.decoded.delete(index);
@@ -272,7 +290,7 @@ class Viewer {
 
   /** Draws before the next frame, and updates the page. */
   refresh() {
-    if (this.isWaiting || !this.gl) return;
+    if (this.isWaiting || !this.gl || this.closing.signal.aborted) return;
     this.isWaiting = true;
     requestAnimationFrame(() => {
       this.isWaiting = false;
