@@ -21,7 +21,10 @@ _SCRIPTS: Final = (
     "decoding.js",
     "drawing.js",
     "high_range.js",
+    "images.js",
+    "place.js",
     "histogram.js",
+    "readings.js",
     "controls.js",
     "viewer.js",
 )

@@ -13,7 +13,7 @@ function connectBar(viewer) {
     smaller: () => viewer.zoomBy(1 / ZOOM_STEP),
     larger: () => viewer.zoomBy(ZOOM_STEP),
     fit: () => viewer.fit(),
-    one: () => viewer.zoomTo(1 / viewer.density),
+    one: () => viewer.showPixels(),
   };
   for (const [name, act] of Object.entries(clicks)) parts[name].addEventListener("click", act);
   parts.exposure.addEventListener("input", () => viewer.setExposure(Number(parts.exposure.value)));
@@ -55,7 +55,7 @@ function connectDivider(viewer) {
 function connectCanvas(viewer) {
   const { canvas, stage } = viewer.parts;
   const pointers = new Map();
-  const between = ([a, b]) => ({
+  const pinchOf = ([a, b]) => ({
     x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, distance: Math.hypot(a.x - b.x, a.y - b.y),
   });
   canvas.addEventListener("pointerdown", (event) => {
@@ -68,9 +68,9 @@ function connectCanvas(viewer) {
     const before = pointers.get(event.pointerId);
     if (before && pointers.size === 1) viewer.panBy(now.x - before.x, now.y - before.y);
     if (before && pointers.size === 2) {
-      const start = between([...pointers.values()]);
+      const start = pinchOf([...pointers.values()]);
       pointers.set(event.pointerId, now);
-      const end = between([...pointers.values()]);
+      const end = pinchOf([...pointers.values()]);
       viewer.panBy(end.x - start.x, end.y - start.y);
       viewer.zoomBy(end.distance / Math.max(start.distance, 1), end);
     }
@@ -95,13 +95,13 @@ function keyActions(viewer) {
   };
   const pan = (x, y) => () => {
     viewer.panBy(x * PAN_STEP, y * PAN_STEP);
-    viewer.readAt(viewer.middle());
+    viewer.readAt(viewer.place.middle());
   };
   return {
     ArrowLeft: pan(1, 0), ArrowRight: pan(-1, 0), ArrowUp: pan(0, 1), ArrowDown: pan(0, -1),
     "+": () => viewer.zoomBy(ZOOM_STEP), "=": () => viewer.zoomBy(ZOOM_STEP),
     "-": () => viewer.zoomBy(1 / ZOOM_STEP),
-    0: () => viewer.fit(), 1: () => viewer.zoomTo(1 / viewer.density),
+    0: () => viewer.fit(), 1: () => viewer.showPixels(),
     PageUp: () => viewer.setExposure(viewer.exposure + 0.5),
     PageDown: () => viewer.setExposure(viewer.exposure - 0.5),
     Home: () => viewer.setExposure(0),

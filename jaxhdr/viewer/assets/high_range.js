@@ -56,7 +56,8 @@ class CopiedFrames {
 
 /** Returns whether WebGL can draw half floats and hand them out. */
 function canReadHalves(gl) {
-  if (!gl.getExtension("EXT_color_buffer_float") && !gl.getExtension("EXT_color_buffer_half_float")) return false;
+  const names = ["EXT_color_buffer_float", "EXT_color_buffer_half_float"];
+  if (!names.some((name) => gl.getExtension(name))) return false;
   const frames = new CopiedFrames(gl, null, { canvas: {} });
   frames.resize(1, 1, true);
   frames.begin();

@@ -9,6 +9,9 @@ function svgElement(name, attributes, text = "") {
   return made;
 }
 
+const verticalLine = (x, name) =>
+  svgElement("line", { x1: x, x2: x, y1: 4, y2: HISTOGRAM.bottom, class: name });
+
 /**
  * Returns the first stop and the stop after the last that both histograms need.
  *
@@ -20,8 +23,7 @@ function histogramRange(shown) {
     const seen = counts.findIndex((count) => count > largest / 1000);
     return seen < 0 ? 0 : first + shift + seen * HISTOGRAM.step;
   });
-  const highs = shown.map(({ first, shift, counts }) =>
-    counts.length ? first + shift + counts.length * HISTOGRAM.step : 0);
+  const highs = shown.map((each) => (each.counts.length ? brightestStop(each) + each.shift : 0));
   return [Math.floor(Math.min(-1, ...lows)), Math.ceil(Math.max(1, ...highs))];
 }
 
@@ -36,7 +38,8 @@ function histogramOutline({ first, shift, counts }, xAt) {
   });
   if (!points.length) return "";
   const floor = HISTOGRAM.bottom - 4;
-  return [[points[0][0], floor], ...points, [points.at(-1)[0], floor]].map((p) => p.join(",")).join(" ");
+  const closed = [[points[0][0], floor], ...points, [points.at(-1)[0], floor]];
+  return closed.map((point) => point.join(",")).join(" ");
 }
 
 /**
@@ -51,16 +54,19 @@ function drawHistogram(svg, shown, exposure) {
   const every = Math.ceil((high - low) / 12);
   const parts = [];
   for (let stop = Math.ceil(low / every) * every; stop <= high; stop += every) {
-    parts.push(svgElement("line", { x1: xAt(stop), x2: xAt(stop), y1: 6, y2: HISTOGRAM.bottom, class: "viewer-tick" }));
+    parts.push(verticalLine(xAt(stop), "viewer-tick"));
     parts.push(svgElement("text", { x: xAt(stop), y: 114, "text-anchor": "middle" }, String(stop)));
   }
   ["left", "right"].forEach((side, i) => {
-    parts.push(svgElement("polygon", { points: histogramOutline(shown[i], xAt), class: `viewer-outline-${side}` }));
+    const points = histogramOutline(shown[i], xAt);
+    parts.push(svgElement("polygon", { points, class: `viewer-outline-${side}` }));
   });
-  const white = Math.min(high, Math.max(low, -exposure));
-  parts.push(svgElement("line", { x1: xAt(white), x2: xAt(white), y1: 2, y2: HISTOGRAM.bottom, class: "viewer-white" }));
+  parts.push(verticalLine(xAt(between(low, -exposure, high)), "viewer-white"));
   svg.replaceChildren(...parts);
 }
+
+/** Returns the stops of the brightest pixels. */
+const brightestStop = ({ first, counts }) => first + counts.length * HISTOGRAM.step;
 
 /** Returns the stops below which half of the pixels with light are. */
 function medianStops({ first, shift, counts }) {

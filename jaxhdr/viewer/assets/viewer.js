@@ -6,19 +6,6 @@ const PART_NAMES = [
   "fit", "one", "stage", "canvas", "side-left", "side-right", "divider", "legend", "message",
   "pixel", "values", "histogram", "key-left", "key-right", "high-note", "notes",
 ];
-const LARGEST_ZOOM = 64; // CSS pixels for one of the image
-const LOWEST_STOP = -10; // of the colours, without exposure
-const KEPT_IMAGES = 4; // decoded; one of 12 megapixels takes 72 MB, and more as texture
-
-const signed = (stops) => `${stops > 0 ? "+" : ""}${Number(stops.toFixed(2))}`;
-// Half floats have a little more than three digits.
-const shortNumber = (value) => String(Number(value.toPrecision(3)));
-
-function withText(name, text) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
-}
 
 class Viewer {
   /** Shows a view; `textOf(image, band)` returns the text of a band. */
@@ -28,10 +15,8 @@ class Viewer {
     this.parts = { root };
     for (const name of PART_NAMES) this.parts[name] = root.querySelector(`#viewer-${name}`);
     Object.assign(this, { left: view.left, right: view.right, exposure: 0, divider: 0.5 });
-    Object.assign(this, { zoom: 1, x: view.width / 2, y: view.height / 2, isFitted: true });
+    this.place = new Place(this.parts.stage, view.width, view.height);
     this.photograph = view.images.findIndex((image) => image.kind === "photograph");
-    this.decoded = new Map(); // image to a promise of {pixels, texture}; the oldest first
-    this.ready = new Map(); // those whose promise is fulfilled
     this.highRange = null;
     this.closing = new AbortController();
     this.fillPage();
@@ -42,12 +27,11 @@ class Viewer {
     if (typeof DecompressionStream === "undefined") {
       return this.say("This browser cannot unpack the images. Please use one of 2023 or later.");
     }
-    const gl = this.parts.canvas.getContext("webgl2", { antialias: false, depth: false });
-    if (!gl) {
-      return this.say("This browser cannot draw the images, because WebGL 2 is missing or turned off.");
+    this.gl = this.parts.canvas.getContext("webgl2", { antialias: false, depth: false });
+    if (!this.gl) {
+      return this.say("This browser cannot draw, because WebGL 2 is missing or turned off.");
     }
-    this.gl = gl;
-    this.drawing = new Drawing(gl, this.view.width, this.view.height);
+    this.beginDrawing();
     this.watchContext();
     for (const connect of [connectBar, connectDivider, connectCanvas, connectKeys]) connect(this);
     const observer = new ResizeObserver(() => this.resize());
@@ -59,6 +43,18 @@ class Viewer {
     await Promise.all([this.load(), this.findHighRange()]);
   }
 
+  /** Frees the memory of the graphics card and stops listening. */
+  close() {
+    this.closing.abort();
+    this.highRange?.end();
+    this.gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  }
+
+  beginDrawing() {
+    this.drawing = new Drawing(this.gl, this.view.width, this.view.height);
+    this.images = new Images(this.view, this.textOf, this.drawing);
+  }
+
   fillPage() {
     const { parts, view } = this;
     parts.title.textContent = view.title;
@@ -67,19 +63,11 @@ class Viewer {
       parts[side].selectedIndex = this[side];
     }
     parts.root.classList.toggle("viewer-single", view.images.length === 1);
-    const brightest = Math.max(...view.images.map(({ histogram }) => histogram.first + histogram.counts.length / 4));
-    const reach = Math.max(8, Math.ceil(brightest));
+    const reach = Math.max(8, ...view.images.map(({ histogram }) => Math.ceil(brightestStop(histogram))));
     Object.assign(parts.exposure, { min: -reach, max: 8, value: 0 });
     parts["clipped-label"].hidden = this.photograph < 0;
     parts["match-label"].hidden = view.images.every((image) => image.factor === 1);
     parts.notes.replaceChildren(...view.notes.map((note) => withText("li", note)));
-  }
-
-  /** Frees the memory of the graphics card and stops listening. */
-  close() {
-    this.closing.abort();
-    this.highRange?.end();
-    this.gl?.getExtension("WEBGL_lose_context")?.loseContext();
   }
 
   say(sentence) {
@@ -94,58 +82,28 @@ class Viewer {
       this.say("The browser took the memory of the images away. If they do not come back, reload the page.");
     });
     this.parts.canvas.addEventListener("webglcontextrestored", () => {
-      this.decoded.clear();
-      this.ready.clear();
-      this.drawing = new Drawing(this.gl, this.view.width, this.view.height);
+      this.beginDrawing();
       this.loseHighRange();
       this.load();
     });
   }
 
-  /** Returns a promise of the pixels and the texture of an image. */
-  image(index) {
-    const known = this.decoded.get(index) ?? this.decode(index);
-    this.decoded.delete(index);
-    this.decoded.set(index, known); // now the newest
-    return known;
-  }
-
-  async decode(index) {
-    const { base } = this.view.images[index];
-    const basePixels = base === null ? null : (await this.image(base)).pixels;
-    const pixels = await decodeImage(this.view, index, (band) => this.textOf(index, band), basePixels);
-    const entry = { pixels, texture: this.drawing.upload(pixels) };
-    this.ready.set(index, entry);
-    return entry;
-  }
-
-  /** Decodes what is shown, and draws as soon as one image is there. */
+  /** Unpacks what is shown, and draws as soon as one image is there. */
   async load() {
     this.refresh();
     this.say("The images are being unpacked …");
-    const needed = new Set([this.right, this.left]);
-    if (this.photograph >= 0) needed.add(this.photograph);
+    const needed = [...new Set([this.right, this.left, this.photograph])].filter((index) => index >= 0);
     const latest = (this.latestLoad = Symbol("load"));
     try {
-      await Promise.all([...needed].map((index) => this.image(index).then(() => this.refresh())));
+      await Promise.all(needed.map((index) => this.images.ask(index).then(() => this.refresh())));
     } catch (error) {
-      return this.say(`The images could not be unpacked (${error.message}). Reload the page, or make one with a smaller --side.`);
+      const advice = "Reload the page, or make one with a smaller --side.";
+      return this.say(`The images could not be unpacked (${error.message}). ${advice}`);
     }
     if (latest !== this.latestLoad) return; // the user chose others meanwhile
     this.say("");
-    this.forget();
+    this.images.forgetAllBut(needed);
     this.refresh();
-  }
-
-  /** Frees the images that were not shown for the longest time. */
-  forget() {
-    for (const index of [...this.decoded.keys()]) {
-      if (this.ready.size <= KEPT_IMAGES) return;
-      if ([this.left, this.right, this.photograph].includes(index) || !this.ready.has(index)) continue;
-      this.drawing.release(this.ready.get(index).texture);
-      this.ready.delete(index);
-      this.decoded.delete(index);
-    }
   }
 
   choose(side, index) {
@@ -173,7 +131,7 @@ class Viewer {
 
   setExposure(stops) {
     const { min, max } = this.parts.exposure;
-    this.exposure = Math.min(Number(max), Math.max(Number(min), stops));
+    this.exposure = between(Number(min), stops, Number(max));
     this.refresh();
   }
 
@@ -184,7 +142,7 @@ class Viewer {
   }
 
   moveDivider(share) {
-    this.divider = Math.min(1, Math.max(0, share));
+    this.divider = between(0, share, 1);
     this.refresh();
   }
 
@@ -197,71 +155,40 @@ class Viewer {
     return window.devicePixelRatio || 1;
   }
 
-  get smallestZoom() {
-    const { clientWidth, clientHeight } = this.parts.stage;
-    return Math.min(clientWidth / this.view.width, clientHeight / this.view.height, 1);
-  }
-
+  /** Returns where on the canvas an event is, in CSS pixels. */
   placeOf(event) {
     const box = this.parts.canvas.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   }
 
-  middle() {
-    return { x: this.parts.stage.clientWidth / 2, y: this.parts.stage.clientHeight / 2 };
-  }
-
-  /** Returns the place in the image of a place on the canvas, in pixels of each. */
-  inImage({ x, y }) {
-    const middle = this.middle();
-    return { x: this.x + (x - middle.x) / this.zoom, y: this.y + (y - middle.y) / this.zoom };
-  }
-
   fit() {
-    const { clientWidth, clientHeight } = this.parts.stage;
-    const zoom = Math.min(clientWidth / this.view.width, clientHeight / this.view.height);
-    Object.assign(this, { x: this.view.width / 2, y: this.view.height / 2, isFitted: true });
-    this.zoom = Math.min(LARGEST_ZOOM, Math.max(zoom, 1e-3));
+    this.place.fit();
     this.refresh();
   }
 
-  zoomBy(factor, at = this.middle()) {
-    this.zoomTo(this.zoom * factor, at);
+  /** Shows one pixel of the image as one of the screen. */
+  showPixels() {
+    this.place.zoomTo(1 / this.density, this.place.middle());
+    this.refresh();
   }
 
-  /** Zooms so that the pixel of the image stays where it is on the canvas. */
-  zoomTo(zoom, at = this.middle()) {
-    const kept = this.inImage(at);
-    const middle = this.middle();
-    this.zoom = Math.min(LARGEST_ZOOM, Math.max(this.smallestZoom / 2, zoom));
-    this.x = kept.x - (at.x - middle.x) / this.zoom;
-    this.y = kept.y - (at.y - middle.y) / this.zoom;
-    this.isFitted = false;
-    this.keepInside();
+  zoomBy(factor, at = this.place.middle()) {
+    this.place.zoomTo(this.place.zoom * factor, at);
     this.refresh();
   }
 
   panBy(x, y) {
-    this.x -= x / this.zoom;
-    this.y -= y / this.zoom;
-    this.isFitted = false;
-    this.keepInside();
+    this.place.panBy(x, y);
     this.refresh();
-  }
-
-  keepInside() {
-    this.x = Math.min(this.view.width, Math.max(0, this.x));
-    this.y = Math.min(this.view.height, Math.max(0, this.y));
   }
 
   resize() {
     const { canvas, stage, high } = this.parts;
     const width = Math.max(1, Math.round(stage.clientWidth * this.density));
     const height = Math.max(1, Math.round(stage.clientHeight * this.density));
-    canvas.width = width;
-    canvas.height = height;
+    Object.assign(canvas, { width, height });
     this.highRange?.resize(width, height, high.checked);
-    if (this.isFitted) this.fit();
+    if (this.place.isFitted) this.fit();
     this.draw(); // at once: a resized canvas is empty
   }
 
@@ -274,9 +201,7 @@ class Viewer {
     const isPossible = highRangeScreen.matches && this.highRange !== null;
     parts["high-label"].hidden = !isPossible;
     parts.high.checked = isPossible;
-    parts["high-note"].textContent = isPossible
-      ? "HDR output: values above 1.0 are shown brighter than white, as far as the screen can."
-      : `HDR output is not available, because ${highRangeScreen.matches ? "this browser cannot draw it" : "the browser reports a screen of standard range"}: values above 1.0 after exposure are shown as white.`;
+    parts["high-note"].textContent = highRangeSentence(isPossible);
     this.resize();
   }
 
@@ -299,22 +224,24 @@ class Viewer {
     });
   }
 
+  /** Draws both images; until both are unpacked, the one that is on both sides. */
   draw() {
-    const right = this.ready.get(this.right) ?? this.ready.get(this.left);
-    const left = this.ready.get(this.left) ?? right;
-    if (!left) return;
-    const photograph = this.ready.get(this.photograph);
-    const shown = [left === right ? this.entryIndex(left) : this.left, this.entryIndex(right)];
-    const corner = this.inImage({ x: 0, y: 0 });
+    const { ready } = this.images;
+    const known = [this.left, this.right].filter((index) => ready.has(index));
+    if (!known.length) return;
+    const shown = known.length === 2 ? known : [known[0], known[0]];
+    const photograph = ready.get(this.photograph);
+    const corner = this.place.inImage({ x: 0, y: 0 });
+    const textures = shown.map((index) => ready.get(index).texture);
     this.drawing.draw({
-      textures: [left.texture, right.texture, photograph?.texture ?? left.texture],
+      textures: [...textures, photograph?.texture ?? textures[0]],
       isEncoded: shown.map((index) => index === this.photograph),
       gains: shown.map((index) => 2 ** (this.exposure + this.shiftOf(index))),
       stopsOffsets: shown.map((index) => this.shiftOf(index)),
       origin: [corner.x, corner.y],
-      pixelSize: 1 / (this.zoom * this.density),
+      pixelSize: 1 / (this.place.zoom * this.density),
       divider: this.divider * this.gl.drawingBufferWidth,
-      lowestStop: LOWEST_STOP - Math.round(this.exposure),
+      lowestStop: lowestStopAt(this.exposure),
       isTopFirst: this.highRange?.begin() ?? false,
       brightest: this.parts.high.checked ? HIGH_RANGE_PEAK : 1,
       showsStops: this.parts.mode.value === "stops",
@@ -323,16 +250,12 @@ class Viewer {
     this.highRange?.present();
   }
 
-  entryIndex(entry) {
-    return [...this.ready].find(([, known]) => known === entry)[0];
-  }
-
   updatePage() {
     const { parts, view } = this;
     parts.exposure.value = this.exposure;
     parts.stops.textContent = `${signed(this.exposure)} EV`;
     parts.exposure.setAttribute("aria-valuetext", `${signed(this.exposure)} stops`);
-    parts.zoom.textContent = `${Number((100 * this.zoom * this.density).toPrecision(3))} %`;
+    parts.zoom.textContent = `${Number((100 * this.place.zoom * this.density).toPrecision(3))} %`;
     parts.divider.style.left = `${100 * this.divider}%`;
     parts.divider.setAttribute("aria-valuenow", Math.round(100 * this.divider));
     for (const side of ["left", "right"]) {
@@ -341,69 +264,32 @@ class Viewer {
       parts[`key-${side}`].textContent = name;
     }
     parts.legend.hidden = parts.mode.value !== "stops";
-    this.drawLegend();
+    if (!parts.legend.hidden) drawLegend(parts.legend, this.exposure);
     drawHistogram(parts.histogram, this.shownHistograms(), this.exposure);
     this.updateValues();
   }
 
-  drawLegend() {
-    const lowest = LOWEST_STOP - Math.round(this.exposure);
-    if (this.legendFrom === lowest) return;
-    this.legendFrom = lowest;
-    const bands = STOP_COLOURS.map((colour, band) => {
-      const made = withText("span", signed(lowest + band));
-      made.style.background = `rgb(${colour.join(" ")})`;
-      made.style.color = band < STOPS_SHOWN / 2 ? "#fff" : "#000";
-      return made;
-    });
-    this.parts.legend.replaceChildren(...bands.reverse());
-  }
-
   /** Shows the values of the pixel at a place on the canvas. */
-  readAt(place) {
-    this.pointer = place;
+  readAt(pointer) {
+    this.pointer = pointer;
     this.updateValues();
   }
 
   updateValues() {
-    const place = this.inImage(this.pointer ?? this.middle());
+    const { width, height, images } = this.view;
+    const { ready } = this.images;
+    const place = this.place.inImage(this.pointer ?? this.place.middle());
     const [column, row] = [Math.floor(place.x), Math.floor(place.y)];
-    const isInside = column >= 0 && row >= 0 && column < this.view.width && row < this.view.height;
+    const isInside = column >= 0 && row >= 0 && column < width && row < height;
     this.parts.pixel.textContent = isInside ? `Pixel ${column}, ${row}` : "Pixel";
     if (!isInside) return this.parts.values.replaceChildren();
-    const pixel = row * this.view.width + column;
-    const shown = [...new Set([this.left, this.right])].filter((index) => this.ready.has(index));
-    const rows = shown.map((index) => this.rowOfLight(index, pixel));
-    if (this.ready.has(this.photograph)) rows.push(this.rowOfCodes(pixel));
+    const pixel = row * width + column;
+    const shown = [...new Set([this.left, this.right])].filter((index) => ready.has(index));
+    const rows = shown.map((index) => {
+      const name = images[index].name + (index === this.photograph ? ", linear" : "");
+      return rowOfLight(name, lightOfPixel(ready.get(index).pixels, pixel, 2 ** this.shiftOf(index)));
+    });
+    if (ready.has(this.photograph)) rows.push(rowOfCodes(ready.get(this.photograph).pixels, pixel));
     this.parts.values.replaceChildren(...rows);
-  }
-
-  /** Returns the linear values of a pixel of an image, in the scale that is shown. */
-  lightOf(index, pixel) {
-    const { pixels } = this.ready.get(index);
-    if (index === this.photograph) return [...pixels.subarray(4 * pixel, 4 * pixel + 3)].map(codeToLight);
-    const scale = 2 ** this.shiftOf(index);
-    return [...pixels.subarray(3 * pixel, 3 * pixel + 3)].map((bits) => scale * halfToNumber(bits));
-  }
-
-  rowOfLight(index, pixel) {
-    const light = this.lightOf(index, pixel);
-    const stops = Math.log2(luminanceOf(light));
-    const { name, kind } = this.view.images[index];
-    const label = kind === "photograph" ? `${name}, linear` : name;
-    return this.tableRow(label, [...light.map(shortNumber), stops > -Infinity ? signed(stops) : "black"]);
-  }
-
-  rowOfCodes(pixel) {
-    const codes = [...this.ready.get(this.photograph).pixels.subarray(4 * pixel, 4 * pixel + 4)];
-    return this.tableRow("photograph, code of 255", [...codes.slice(0, 3), codes[3] ? "clipped" : ""]);
-  }
-
-  tableRow(name, cells) {
-    const row = document.createElement("tr");
-    const heading = withText("th", name);
-    heading.scope = "row";
-    row.append(heading, ...cells.map((cell) => withText("td", String(cell))));
-    return row;
   }
 }
