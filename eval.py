@@ -61,6 +61,12 @@ flags.DEFINE_float(
     "pixels_per_degree", DISPLAY.pixels_per_degree, "Of the viewer's visual angle."
 )
 flags.DEFINE_bool("pictures", True, "Show each image in report.html.")
+flags.DEFINE_integer(
+    "viewer_side",
+    None,
+    "Pixels of the images in the viewer of report.html; default few, for few images.",
+    lower_bound=0,
+)
 flags.DEFINE_string("output", None, "Default WORKDIR/evaluation/STEP.")
 
 
@@ -99,6 +105,7 @@ def _run() -> str:
         metrics.select(metrics.METRICS if FLAGS.metrics is None else FLAGS.metrics),
         metrics.Protocol(FLAGS.alignment, FLAGS.response_correction, _display()),
         with_pictures=FLAGS.pictures,
+        viewer_side=FLAGS.viewer_side,
     )
     about, folder, own = About(), FLAGS.output, {}
     if FLAGS.workdir:

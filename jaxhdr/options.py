@@ -57,6 +57,9 @@ DIFFUSE_WHITE_NITS: Final = 203.0
 SHEET_SUFFIXES: Final = (".png", ".pdf", ".svg")
 """Suffixes of the sheets that `jaxhdr inspect` writes."""
 
+PAGE_SUFFIXES: Final = (".html", ".htm")
+"""Suffixes of the pages that `jaxhdr view` writes."""
+
 ALIGNMENTS: Final = ("none", "median", "mean_half", "paper_range")
 """How metrics fit the scale of an estimate; see `jaxhdr.metrics.protocols`."""
 

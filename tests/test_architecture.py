@@ -34,6 +34,7 @@ ALLOWED = {
         "storage",
     },
     "pictures": {"atomic", "image_io", "imaging", "inference", "models", "options"},
+    "viewer": {"atomic", "image_io", "imaging", "pictures"},
     "evaluation": {
         "atomic",
         "data",
@@ -43,6 +44,7 @@ ALLOWED = {
         "metrics",
         "pictures",
         "storage",
+        "viewer",
     },
     "training": {
         "data",
@@ -62,6 +64,7 @@ ALLOWED = {
         "options",
         "pictures",
         "storage",
+        "viewer",
     },
 }
 OPEN_TO_ALL = {"errors", "_version"}

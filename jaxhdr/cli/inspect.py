@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from jaxhdr.cli.arguments import Parser, add_model, open_reconstructor, stops, text_of
-from jaxhdr.cli.plan import plan_sheet
+from jaxhdr.cli.plan import plan_file
 from jaxhdr.errors import UserError
 from jaxhdr.options import SHEET_SUFFIXES
 
@@ -25,7 +25,8 @@ def run(arguments: Sequence[str]) -> int:
         read or written.
     """
     options = _parser().parse_args(arguments)
-    output = plan_sheet(options.input, options.output, truth=options.truth)
+    inputs = [path for path in (options.input, options.truth) if path]
+    output = plan_file(inputs, options.output, suffixes=SHEET_SUFFIXES)
     if options.layer is not None and options.truth is None:
         raise UserError(
             f"--layer is {options.layer!r}, the layer of --truth; name the truth too"

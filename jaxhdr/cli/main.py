@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from jaxhdr._version import __version__
-from jaxhdr.cli import compare, convert, data, inspect
+from jaxhdr.cli import compare, convert, data, inspect, view
 from jaxhdr.cli.arguments import (
     Parser,
     add_format,
@@ -34,6 +34,7 @@ _COMMANDS: Final = {
     convert.NAME: convert.run,
     data.NAME: data.run,
     inspect.NAME: inspect.run,
+    view.NAME: view.run,
 }
 _EPILOG: Final = f"""\
 examples:
@@ -41,11 +42,13 @@ examples:
   jaxhdr *.jpg -o folder/ --format hdr --no-preview
   jaxhdr photo.jpg -o photo.exr --stops 0 -2 -4
   jaxhdr photo.jpg -o photo.avif
+  jaxhdr {view.NAME} photo.jpg -o view.html
   jaxhdr {inspect.NAME} photo.jpg -o sheet.png
   jaxhdr {compare.NAME} estimate.exr truth.exr
   jaxhdr {convert.NAME} WORKDIR -o mine.safetensors
 
 other commands:
+  jaxhdr {view.NAME} --help: write a web page to look at HDR
   jaxhdr {inspect.NAME} --help: draw what a model saw and did
   jaxhdr {compare.NAME} --help: score an estimate against the truth
   jaxhdr {convert.NAME} --help: convert your own weights

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from jaxhdr.errors import UserError
-from jaxhdr.options import SHEET_SUFFIXES, WRITTEN_SUFFIXES
+from jaxhdr.options import WRITTEN_SUFFIXES
 
 FORMATS: Final = tuple(suffix.removeprefix(".") for suffix in WRITTEN_SUFFIXES)
 """Names of the formats in which `jaxhdr` writes its results."""
@@ -60,13 +60,15 @@ def plan(
     return jobs
 
 
-def plan_sheet(photo: str, output: str, *, truth: str | None = None) -> pathlib.Path:
-    """Returns the path of a sheet, after checking it.
+def plan_file(
+    inputs: Sequence[str], output: str, *, suffixes: Sequence[str]
+) -> pathlib.Path:
+    """Returns the path of the one file that a command writes, after checking it.
 
     Args:
-      photo: photograph; it need not exist.
+      inputs: files that the command reads; they need not exist.
       output: file to write.
-      truth: HDR image, another input; it need not exist.
+      suffixes: the suffixes that it may have.
 
     Raises:
       UserError: the output cannot be written, has an unknown suffix, or is an input.
@@ -74,13 +76,13 @@ def plan_sheet(photo: str, output: str, *, truth: str | None = None) -> pathlib.
     target = pathlib.Path(output)
     if _is_folder(output):
         raise UserError(f"cannot write {output}: it is a folder; name a file")
-    if target.suffix.lower() not in SHEET_SUFFIXES:
+    if target.suffix.lower() not in suffixes:
         raise UserError(
             f"cannot write {output}: its suffix is {target.suffix!r}; expected one of "
-            f"{', '.join(SHEET_SUFFIXES)}"
+            f"{', '.join(suffixes)}"
         )
     _check_folder(target.parent)
-    _check_target(target, {os.path.realpath(p) for p in (photo, truth) if p})
+    _check_target(target, {os.path.realpath(path) for path in inputs})
     return target
 
 

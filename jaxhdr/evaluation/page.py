@@ -6,7 +6,6 @@ an iterator, one image at a time, so memory does not grow with their number.
 """
 
 import importlib.resources
-import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,8 +19,10 @@ from jaxhdr.evaluation.reports import (
     summary,
 )
 from jaxhdr.pictures.previews import SHEET_STOPS
+from jaxhdr.viewer.page import component, embedded_json
 
 _REPORT, _PICTURES = "/*REPORT*/", "<!--PICTURES-->"
+_VIEWER = ("<!--VIEWER-->", "/*VIEWER_STYLE*/", "/*VIEWER_SCRIPT*/")
 
 
 def write_page(
@@ -46,22 +47,25 @@ def write_page(
     Raises:
       UserError: the file cannot be written.
     """
-    page = importlib.resources.files("jaxhdr.evaluation").joinpath("page.html")
-    before, rest = page.read_text(encoding="utf-8").split(_REPORT)
+    before, rest = _shell().split(_REPORT)
     between, after = rest.split(_PICTURES)
     contents = _contents(report, title=title, curves=curves)
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write(before + _embedded(contents) + between)
+        file.write(before + embedded_json(contents) + between)
         for index, of_image in enumerate(pictures):
             opening = f'<script type="application/json" id="pictures-{index}">'
-            file.write(f"{opening}{_embedded(of_image)}</script>\n")
+            file.write(f"{opening}{embedded_json(of_image)}</script>\n")
         file.write(after)
 
 
-def _embedded(value: Any) -> str:
-    """Returns JSON that cannot end the script element it is written into."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c")
+def _shell() -> str:
+    """Returns the page without its contents, and with the viewer of `jaxhdr view`."""
+    page = importlib.resources.files("jaxhdr.evaluation").joinpath("page.html")
+    viewer = component("opening.js")
+    shell = page.read_text(encoding="utf-8")
+    for place, text in zip(_VIEWER, viewer, strict=True):
+        shell = shell.replace(place, text)
+    return shell
 
 
 def _contents(

@@ -26,6 +26,10 @@ from jaxhdr.metrics import METRICS, Display, Metric, Protocol, select
 __all__ = ["BASELINE", "Estimate", "Evaluated", "Scoring", "evaluate", "score"]
 
 BASELINE = "linearised input"
+VIEWER_SIDE = 144
+"""Default longest side in pixels; an image with five methods then takes 0.3 MB."""
+MOST_VIEWED = 100
+"""A report of more images has no viewer by default, because its page gets too large."""
 _PROTOCOL = Protocol()
 
 Estimate = Callable[[Example], Float[np.ndarray, "stages h w 3"]]
@@ -42,11 +46,22 @@ class Scoring:
       protocol: what is done to the images before they are scored.
       with_pictures: whether the web page shows pictures, and the maps of those metrics
         that draw where a difference is seen.
+      viewer_side: longest side of the images that the viewer of the web page shows; 0
+        for no viewer; None for `VIEWER_SIDE` if there are few images.
     """
 
     metrics: tuple[Metric, ...] = select(METRICS)
     protocol: Protocol = _PROTOCOL
     with_pictures: bool = True
+    viewer_side: int | None = None
+
+    def viewer_side_for(self, num_images: int) -> int:
+        """Returns the side of the images in the viewer, 0 for no viewer."""
+        if not self.with_pictures:
+            return 0
+        if self.viewer_side is None:
+            return VIEWER_SIDE if num_images <= MOST_VIEWED else 0
+        return self.viewer_side
 
 
 class Evaluated(NamedTuple):

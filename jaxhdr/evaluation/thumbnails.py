@@ -13,6 +13,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from jaxhdr.pictures import previews
+from jaxhdr.viewer.view import Radiance, packed_view
 
 _LONGEST_SIDE: Final = 144
 _QUALITY: Final = 75
@@ -27,17 +28,25 @@ def pictures(
     truth: Picture,
     estimates: Mapping[str, Picture],
     maps: Mapping[str, Mapping[str, Float[np.ndarray, "h w"]]],
+    *,
+    viewer_side: int = 0,
 ) -> dict[str, Any]:
     """Returns pictures as data URIs: photograph, truth, and those of each method.
+
+    With a `viewer_side` they also have what the viewer of the page shows.
 
     Args:
       encoded: the photograph.
       truth: the radiance that it was taken of.
       estimates: the estimated radiance, by method.
       maps: where metrics see a difference, in [0, 1], by method and metric.
+      viewer_side: longest side of the images in the viewer; 0 for no viewer.
     """
     small = previews.shrink(encoded, _LONGEST_SIDE)
-    return {
+    seen = (
+        {"view": _view(encoded, truth, estimates, viewer_side)} if viewer_side else {}
+    )
+    return seen | {
         "photograph": _data_uri(small),
         "truth": _exposures(truth),
         "methods": {
@@ -51,6 +60,19 @@ def pictures(
             for method, estimate in estimates.items()
         },
     }
+
+
+def _view(
+    encoded: Picture, truth: Picture, estimates: Mapping[str, Picture], side: int
+) -> dict[str, Any]:
+    """Returns the photograph, the estimates and the truth as the viewer takes them."""
+    shown = [
+        Radiance(name, np.asarray(estimate), is_estimate=True)
+        for name, estimate in estimates.items()
+    ]
+    shown.append(Radiance("truth", truth))
+    view = packed_view(encoded, shown, title="", longest_side=side)
+    return {"facts": view.facts, "bands": view.bands}
 
 
 def _exposures(hdr: Picture) -> str:

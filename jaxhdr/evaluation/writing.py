@@ -82,6 +82,7 @@ def write_evaluation(
         "num_images": images.length,
         "files": [method.files for method in methods.values() if method.files],
         "pictures": scoring.with_pictures,
+        "viewer_side": scoring.viewer_side_for(images.length),
     }
     log = RowLog(folder / "rows.jsonl", subject=subject)
     rows = _all_rows(images, methods, scoring, log)
@@ -102,6 +103,7 @@ def _all_rows(
     images: ImageSet, methods: Mapping[str, Method], scoring: Scoring, log: RowLog
 ) -> list[Row]:
     """Returns the rows of all images, after scoring those that are not in the log."""
+    viewer_side = scoring.viewer_side_for(images.length)
     rows = [row for finished in log.finished.values() for row in finished]
     unfinished = tqdm(
         images.read(log.finished),
@@ -118,17 +120,18 @@ def _all_rows(
         protocol=scoring.protocol,
         with_maps=scoring.with_pictures,
     ):
-        pictures = _pictures(evaluated) if scoring.with_pictures else {}
+        pictures = _pictures(evaluated, viewer_side) if scoring.with_pictures else {}
         log.append(evaluated.rows, pictures)
         rows += evaluated.rows
     return rows
 
 
-def _pictures(evaluated: Evaluated) -> dict[str, Any]:
+def _pictures(evaluated: Evaluated, viewer_side: int) -> dict[str, Any]:
     image = evaluated.image
     return thumbnails.pictures(
         np.asarray(image.encoded),
         np.asarray(image.hdr),
         evaluated.estimates,
         evaluated.maps,
+        viewer_side=viewer_side,
     )

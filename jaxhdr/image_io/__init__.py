@@ -14,7 +14,12 @@ from jaxhdr.image_io.formats import (
     is_hdr_suffix,
 )
 from jaxhdr.image_io.measured_photos import Measured, Photograph, read_photograph
-from jaxhdr.image_io.photos import encoded_of_pil, read_encoded, write_png
+from jaxhdr.image_io.photos import (
+    AlreadyHdrError,
+    encoded_of_pil,
+    read_encoded,
+    write_png,
+)
 from jaxhdr.image_io.plugin import register_plugin
 from jaxhdr.image_io.radiance_files import (
     layer_names,
@@ -32,6 +37,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "PHOTO_SUFFIXES",
+    "AlreadyHdrError",
     "CameraExif",
     "Measured",
     "Photograph",

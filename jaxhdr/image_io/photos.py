@@ -21,6 +21,10 @@ from jaxhdr.image_io.raw_files import is_camera_raw, read_raw
 from jaxhdr.image_io.tiff_pages import Page, find_page
 
 
+class AlreadyHdrError(UserError):
+    """A file holds radiance, or PQ or HLG, where a photograph was expected."""
+
+
 def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     """Returns a photograph as display-encoded sRGB.
 
@@ -29,8 +33,9 @@ def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
     used, it is ignored and a warning is logged.
 
     Raises:
+      AlreadyHdrError: the file is linear HDR, or PQ or HLG encoded.
       UserError: the file is unreadable, has more than `MAX_PIXELS`, or is not an SDR
-        photograph (but linear HDR, or PQ or HLG encoded).
+        photograph (but CIELAB, for example).
     """
     kind = formats.detect_format(formats.read_head(path))
     if kind is None:
@@ -44,13 +49,13 @@ def read_encoded(path: str | os.PathLike) -> Float[np.ndarray, "h w 3"]:
         if is_camera_raw(path, kind):
             return read_raw(path)
         if gain_maps.has_hdr_base(path, kind):
-            raise UserError(
+            raise AlreadyHdrError(
                 f"cannot use {path} as a photograph: it is already HDR, and its gain "
                 "map gives the SDR image; read it with read_hdr"
             )
         raster = decode(path, kind)
         if raster.colour.is_hdr:
-            raise UserError(
+            raise AlreadyHdrError(
                 f"cannot use {path} as a photograph: it is already HDR "
                 f"({raster.colour.transfer} encoded); read it with read_hdr, or export "
                 "it as SDR"
@@ -116,8 +121,8 @@ def _check_page(path: str | os.PathLike, page: Page) -> None:
         )
 
 
-def _already_linear(path: str | os.PathLike) -> UserError:
-    return UserError(
+def _already_linear(path: str | os.PathLike) -> AlreadyHdrError:
+    return AlreadyHdrError(
         f"cannot use {path} as a photograph: it is already linear HDR; read it with "
         "read_hdr"
     )

@@ -1,12 +1,13 @@
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
 
 from jaxhdr import metrics
 from jaxhdr.evaluation import page, reports, thumbnails
+from jaxhdr.evaluation.scoring import Scoring
+from tests import browser
 
 METRICS = metrics.select(["psnr_mu", "log2_rmse_clipped", "hdr_vdp2_p_det"])
 # Names that people give to files; the last two would end or start a script.
@@ -36,6 +37,7 @@ def pictures():
             hdr,
             dict.fromkeys(METHODS, 0.5 * hdr),
             {method: {"hdr_vdp2_p_det": seen} for method in METHODS},
+            viewer_side=48,
         )
 
 
@@ -60,35 +62,17 @@ def page_path(tmp_path):
 
 @pytest.fixture(scope="module")
 def chromium():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    found = [shutil.which(name) for name in ("chromium", "chromium-browser", "chrome")]
-    executable = next((path for path in found if path), None)
-    if executable is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=executable,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser
-        browser.close()
+    with browser.chromium("--enable-unsafe-swiftshader") as started:
+        yield started
 
 
 @pytest.fixture
 def opened(chromium, page_path):
     """The page in a browser, which may neither log errors nor load other files."""
-    page = chromium.new_page(viewport={"width": 1280, "height": 1000})
-    complaints, requests = [], []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto(page_path.as_uri())
-    yield page
-    page.screenshot(path=page_path.with_suffix(".png"), full_page=True)
-    page.close()
-    assert complaints == []
-    loaded = [url for url in requests if not url.startswith("data:")]
-    assert loaded == [page_path.as_uri()]
+    viewport = {"width": 1280, "height": 1000}
+    with browser.opened_page(chromium, page_path, viewport=viewport) as page:
+        yield page
+        page.screenshot(path=page_path.with_suffix(".png"), full_page=True)
 
 
 def cells(page):
@@ -117,7 +101,7 @@ def test_nothing_in_a_name_leaves_the_data_of_the_page(page_path):
     assert [image["name"] for image in report["images"]] == NAMES
     assert report["images"][0]["scores"][0] == [20.0, None, 1.0]
     assert report["images"][1]["scores"][2][0] == "inf"
-    assert text.count("<script") == 6
+    assert text.count("<script") == 7
 
 
 @pytest.mark.slow
@@ -164,6 +148,40 @@ def test_diagrams_follow_the_metric(opened):
     opened.select_option("#metric", index=2)
     assert len(opened.query_selector_all("#distribution circle")) == 12
     assert "Training did not record hdr_vdp2_p_det" in opened.inner_text("#training")
+
+
+@pytest.mark.slow
+def test_an_image_opens_in_the_viewer_again_and_again(chromium, page_path):
+    with browser.opened_page(chromium, page_path) as opened:
+        for method in METHODS[:2]:
+            opened.select_option("#method", method)
+            name = images(opened)[0]
+            opened.click("#images article:first-child .look")
+            opened.wait_for_selector("#viewer-message:empty", state="attached")
+            names = opened.locator("#viewer-left option").all_inner_texts()
+            assert names == ["photograph", *METHODS, "truth"]
+            assert opened.input_value("#viewer-right") == method
+            assert opened.inner_text("#viewer-title") == name
+            opened.keyboard.press("PageUp")
+            opened.wait_for_selector("#viewer-stops:has-text('+0.5 EV')")
+            opened.keyboard.press("Escape")
+            opened.wait_for_selector("#viewer-stage", state="detached")
+        opened.keyboard.press("PageUp")
+
+
+def test_pictures_have_a_viewer_only_if_they_are_asked_to():
+    hdr = np.full((40, 50, 3), 0.5, np.float32)
+    made = thumbnails.pictures(hdr, hdr, {"a": hdr}, {"a": {}})
+    assert "view" not in made
+    made = thumbnails.pictures(hdr, hdr, {"a": hdr}, {"a": {}}, viewer_side=25)
+    assert made["view"]["facts"]["width"] == 25 and len(made["view"]["bands"]) == 3
+
+
+def test_large_reports_have_no_viewer_unless_asked():
+    assert Scoring().viewer_side_for(100) == 144
+    assert Scoring().viewer_side_for(101) == 0
+    assert Scoring(viewer_side=300).viewer_side_for(101) == 300
+    assert Scoring(with_pictures=False, viewer_side=300).viewer_side_for(9) == 0
 
 
 def test_maps_are_grey_where_nothing_is_seen_and_coloured_where_all_is():
