@@ -7,7 +7,13 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from jaxhdr.cli.arguments import Parser, add_model, open_reconstructor, text_of
+from jaxhdr.cli.arguments import (
+    Parser,
+    add_model,
+    count_of,
+    open_reconstructor,
+    text_of,
+)
 from jaxhdr.cli.plan import plan_file
 from jaxhdr.errors import UserError
 from jaxhdr.options import PAGE_SUFFIXES
@@ -65,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--side",
-        type=_side,
+        type=count_of("pixels"),
         metavar="PIXELS",
         help="longest side of the images on the page; larger ones are averaged down; 0 "
         "keeps every pixel (default: 2048)",
@@ -73,14 +79,6 @@ def _parser() -> argparse.ArgumentParser:
     add_model(parser)
     parser.add_argument("--quiet", action="store_true", help="print only errors")
     return parser
-
-
-def _side(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a number of pixels; use 0 to keep every pixel"
-        )
-    return int(text)
 
 
 def _write(options: argparse.Namespace, output: pathlib.Path) -> int:
