@@ -31,6 +31,12 @@ GAIN_MAPS: Final = ("use", "ignore")
 HDR_SUFFIXES: Final = (".exr", ".hdr", ".npy", ".pfm", ".tif", ".tiff")
 """Suffixes of the radiance files that `write_hdr` writes."""
 
+ULTRA_HDR_SUFFIXES: Final = (".jpg", ".jpeg")
+"""Suffixes of the photographs with a gain map that `write_ultra_hdr` writes."""
+
+GAIN_MAP_CHANNELS: Final = (1, 3)
+"""Numbers of channels that a written gain map can have."""
+
 SHEET_SUFFIXES: Final = (".png", ".pdf", ".svg")
 """Suffixes of the sheets that `jaxhdr inspect` writes."""
 

@@ -23,6 +23,7 @@ from jaxhdr.image_io.radiance_files import (
     write_hdr,
 )
 from jaxhdr.image_io.raw_files import known_response
+from jaxhdr.image_io.ultra_hdr_files import write_ultra_hdr
 from jaxhdr.options import HDR_SUFFIXES
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "register_plugin",
     "write_hdr",
     "write_png",
+    "write_ultra_hdr",
 ]
 
 register_plugin()

@@ -24,7 +24,7 @@ from jaxhdr.image_io import (
     rgbe_files,
 )
 from jaxhdr.image_io.raw_files import is_camera_raw
-from jaxhdr.options import HDR_SUFFIXES
+from jaxhdr.options import HDR_SUFFIXES, ULTRA_HDR_SUFFIXES
 
 _READERS = {
     "hdr": rgbe_files.read_rgbe,
@@ -124,6 +124,27 @@ def write_hdr(
         pixels, or the file cannot be written.
     """
     check_hdr_suffix(path)
+    hdr = checked_radiance(path, hdr)
+    suffix = pathlib.Path(path).suffix.lower()
+    with atomic_path(path) as temporary:
+        if suffix == ".exr":
+            exr_files.write_exr(temporary, hdr, half=half, metadata=metadata or {})
+        else:
+            _WRITERS[suffix](temporary, hdr)
+
+
+def checked_radiance(
+    path: str | os.PathLike, hdr: Float[np.ndarray, "h w 3"]
+) -> Float[np.ndarray, "h w 3"]:
+    """Returns radiance as it is written: float32, without negative values.
+
+    Args:
+      path: the file that is to be written, for messages.
+      hdr: radiance.
+
+    Raises:
+      UserError: the array holds NaN or infinity, or has no pixels.
+    """
     if hdr.ndim != 3 or hdr.shape[2] != 3 or not hdr.size:
         raise UserError(
             f"cannot write {path}: the shape of the array is {hdr.shape}; expected "
@@ -134,12 +155,7 @@ def write_hdr(
     _check_finite(hdr, f"cannot write {path}", "expected finite values")
     if hdr.min() < 0:  # a copy of a large image takes memory
         hdr = np.maximum(hdr, np.float32(0))
-    suffix = pathlib.Path(path).suffix.lower()
-    with atomic_path(path) as temporary:
-        if suffix == ".exr":
-            exr_files.write_exr(temporary, hdr, half=half, metadata=metadata or {})
-        else:
-            _WRITERS[suffix](temporary, hdr)
+    return hdr
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:
@@ -175,9 +191,16 @@ def check_hdr_suffix(path: str | os.PathLike) -> None:
       UserError: the suffix is unknown.
     """
     if not formats.is_hdr_suffix(path):
+        suffix = pathlib.Path(path).suffix
+        advice = ""
+        if suffix.lower() in ULTRA_HDR_SUFFIXES:
+            advice = (
+                "; an Ultra HDR JPEG also needs its photograph: use `jaxhdr PHOTO -o "
+                "NAME.jpg`, or image_io.write_ultra_hdr"
+            )
         raise UserError(
-            f"cannot write {path}: its suffix is {pathlib.Path(path).suffix!r}; "
-            f"expected one of {', '.join(HDR_SUFFIXES)}"
+            f"cannot write {path}: its suffix is {suffix!r}; expected one of "
+            f"{', '.join(HDR_SUFFIXES)}{advice}"
         )
 
 
