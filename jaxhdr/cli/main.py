@@ -19,7 +19,7 @@ from jaxhdr.cli import compare, convert, data, inspect
 from jaxhdr.cli.arguments import Parser, add_model, open_reconstructor, stops, text_of
 from jaxhdr.cli.plan import FORMATS, Job, plan
 from jaxhdr.errors import UserError
-from jaxhdr.options import GAIN_MAPS
+from jaxhdr.options import GAIN_MAP_CHANNELS, GAIN_MAPS, ULTRA_HDR_SUFFIXES
 
 _FAILED: Final = 2
 _INTERRUPTED: Final = 130
@@ -35,6 +35,7 @@ _COMMANDS: Final = {
 _EPILOG: Final = f"""\
 examples:
   jaxhdr photo.jpg -o photo.exr
+  jaxhdr photo.jpg -o phone.jpg
   jaxhdr *.jpg -o folder/ --format hdr --no-preview
   jaxhdr photo.jpg -o photo.exr --stops 0 -2 -4
   jaxhdr {inspect.NAME} photo.jpg -o sheet.png
@@ -85,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format",
         choices=FORMATS,
-        help="format of the files if PATH is a folder (default: exr)",
+        help="format of the files if PATH is a folder (default: exr); ultrahdr is the "
+        "photograph itself as .jpg, with a gain map for HDR displays",
     )
     parser.add_argument(
         "--float", action="store_true", help="write 32-bit EXR (default: 16-bit)"
@@ -98,6 +100,13 @@ def _parser() -> argparse.ArgumentParser:
         help="gain map of a phone's photograph: use (default) keeps the HDR image that "
         "it gives and reconstructs only what is clipped there, too; ignore "
         "reconstructs the photograph alone",
+    )
+    parser.add_argument(
+        "--gain-map-channels",
+        type=int,
+        choices=GAIN_MAP_CHANNELS,
+        help="channels of the gain map that is written in a .jpg: 1 (default) keeps "
+        "the colours of the photograph, 3 has those of the reconstruction",
     )
     parser.add_argument(
         "--preview",
@@ -130,8 +139,13 @@ def _reconstruct(options: argparse.Namespace) -> int:
         file_format=options.format,
         preview=options.preview,
     )
-    if options.float and jobs[0].output.suffix.lower() != ".exr":
+    suffix = jobs[0].output.suffix.lower()
+    if options.float and suffix != ".exr":
         raise UserError("--float is for .exr; leave it out for other formats")
+    if options.gain_map_channels and suffix not in ULTRA_HDR_SUFFIXES:
+        raise UserError(
+            "--gain-map-channels is for .jpg; leave it out for other formats"
+        )
 
     failed = []
     for job, error in _processed(jobs, options):
@@ -231,12 +245,16 @@ def _write(job: Job, hdr, notes: dict[str, str], options: argparse.Namespace) ->
     from jaxhdr import image_io
     from jaxhdr.pictures import previews
 
-    metadata = {
-        **notes,
-        "software": f"jaxhdr {__version__}",
-        "source": text_of(job.source),
-    }
-    image_io.write_hdr(job.output, hdr, half=not options.float, metadata=metadata)
+    if job.output.suffix.lower() in ULTRA_HDR_SUFFIXES:
+        channels = options.gain_map_channels or GAIN_MAP_CHANNELS[0]
+        image_io.write_ultra_hdr(job.output, hdr, job.source, channels=channels)
+    else:
+        metadata = {
+            **notes,
+            "software": f"jaxhdr {__version__}",
+            "source": text_of(job.source),
+        }
+        image_io.write_hdr(job.output, hdr, half=not options.float, metadata=metadata)
     if job.preview is not None:
         small = previews.shrink(hdr, _PREVIEW_SIDE)
         picture = (
