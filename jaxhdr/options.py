@@ -54,6 +54,12 @@ EXR_LAYOUTS: Final = ("scanlines", "tiled", "mipmap")
 DIFFUSE_WHITE_NITS: Final = 203.0
 """cd/m^2 that PQ and HLG show for radiance 1.0 (ITU-R BT.2408-7, section 2.1)."""
 
+ULTRA_HDR_SUFFIXES: Final = (".jpg", ".jpeg")
+"""Suffixes of the photographs with a gain map that `write_ultra_hdr` writes."""
+
+GAIN_MAP_CHANNELS: Final = (1, 3)
+"""Numbers of channels that a written gain map can have."""
+
 SHEET_SUFFIXES: Final = (".png", ".pdf", ".svg")
 """Suffixes of the sheets that `jaxhdr inspect` writes."""
 

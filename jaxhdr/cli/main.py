@@ -19,12 +19,13 @@ from jaxhdr.cli.arguments import (
     Parser,
     add_format,
     add_model,
+    count_of,
     stops,
 )
 from jaxhdr.cli.plan import FORMATS, plan
 from jaxhdr.cli.processing import PREVIEW_SIDE, processed
 from jaxhdr.errors import UserError
-from jaxhdr.options import GAIN_MAPS
+from jaxhdr.options import GAIN_MAP_CHANNELS, GAIN_MAPS, ULTRA_HDR_SUFFIXES
 
 _FAILED: Final = 2
 _INTERRUPTED: Final = 130
@@ -39,6 +40,7 @@ _COMMANDS: Final = {
 _EPILOG: Final = f"""\
 examples:
   jaxhdr photo.jpg -o photo.exr
+  jaxhdr photo.jpg -o phone.jpg
   jaxhdr *.jpg -o folder/ --format hdr --no-preview
   jaxhdr photo.jpg -o photo.exr --stops 0 -2 -4
   jaxhdr photo.jpg -o photo.avif
@@ -92,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format",
         choices=FORMATS,
-        help="format of the files if PATH is a folder (default: exr)",
+        help="format of the files if PATH is a folder (default: exr); ultrahdr is the "
+        "photograph itself as .jpg, with a gain map for HDR displays",
     )
     add_format(parser)
     add_model(parser)
@@ -103,6 +106,13 @@ def _parser() -> argparse.ArgumentParser:
         help="gain map of a phone's photograph: use (default) keeps the HDR image that "
         "it gives and reconstructs only what is clipped there, too; ignore "
         "reconstructs the photograph alone",
+    )
+    parser.add_argument(
+        "--gain-map-channels",
+        type=count_of("channels"),
+        choices=GAIN_MAP_CHANNELS,
+        help="channels of the gain map that is written in a .jpg: 1 (default) keeps "
+        "the colours of the photograph, 3 has those of the reconstruction",
     )
     parser.add_argument(
         "--preview",
@@ -162,6 +172,10 @@ def _check_format(output: pathlib.Path, options: argparse.Namespace) -> None:
     from jaxhdr import image_io
 
     suffix = output.suffix.lower()
+    if options.gain_map_channels and suffix not in ULTRA_HDR_SUFFIXES:
+        raise UserError(
+            "--gain-map-channels is for .jpg; leave it out for other formats"
+        )
     is_linear_jxl = suffix == ".jxl" and options.transfer in (None, "linear")
     if options.float and suffix != ".exr" and not is_linear_jxl:
         raise UserError(
@@ -169,6 +183,12 @@ def _check_format(output: pathlib.Path, options: argparse.Namespace) -> None:
         )
     if options.exr is not None and suffix != ".exr":
         raise UserError("--exr is for .exr; leave it out for other formats")
+    if suffix in ULTRA_HDR_SUFFIXES:
+        for name in ("transfer", "white_nits", "primaries"):
+            if getattr(options, name) is not None:
+                flag = name.replace("_", "-")
+                raise UserError(f"--{flag} is not for .jpg; leave it out")
+        return
     image_io.check_writing(
         output,
         transfer=options.transfer,

@@ -10,9 +10,18 @@ from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from jaxhdr.errors import UserError
-from jaxhdr.options import WRITTEN_SUFFIXES
+from jaxhdr.options import ULTRA_HDR_SUFFIXES, WRITTEN_SUFFIXES
 
-FORMATS: Final = tuple(suffix.removeprefix(".") for suffix in WRITTEN_SUFFIXES)
+ULTRA_HDR: Final = "ultrahdr"
+"""Name of the format of photographs with a gain map."""
+
+SUFFIXES: Final[dict[str, tuple[str, ...]]] = {
+    **{suffix.removeprefix("."): (suffix,) for suffix in WRITTEN_SUFFIXES},
+    ULTRA_HDR: ULTRA_HDR_SUFFIXES,
+}
+"""Suffixes of each format; a file in a folder gets the first."""
+
+FORMATS: Final = tuple(SUFFIXES)
 """Names of the formats in which `jaxhdr` writes its results."""
 
 
@@ -45,9 +54,9 @@ def plan(
     """
     sources = [pathlib.Path(name) for name in inputs]
     if _is_folder(output) or len(sources) > 1:
-        suffix = file_format or FORMATS[0]
+        suffix, *_ = SUFFIXES[file_format or FORMATS[0]]
         folder = pathlib.Path(output)
-        outputs = [folder / f"{source.stem}.{suffix}" for source in sources]
+        outputs = [folder / f"{source.stem}{suffix}" for source in sources]
     else:
         outputs = [pathlib.Path(output)]
         _check_suffix(outputs[0], file_format)
@@ -95,13 +104,14 @@ def _preview_path(output: pathlib.Path) -> pathlib.Path:
 
 
 def _check_suffix(output: pathlib.Path, file_format: str | None) -> None:
-    suffix = output.suffix.lower().removeprefix(".")
-    if suffix not in FORMATS:
+    suffix = output.suffix.lower()
+    known = [known for suffixes in SUFFIXES.values() for known in suffixes]
+    if suffix not in known:
         raise UserError(
             f"cannot write {output}: its suffix is {output.suffix!r}; expected one of "
-            f"{', '.join(FORMATS)}, or an existing folder"
+            f"{', '.join(known)}, or an existing folder"
         )
-    if file_format not in (None, suffix):
+    if file_format is not None and suffix not in SUFFIXES[file_format]:
         raise UserError(
             f"--format {file_format} contradicts the suffix of {output}; leave out "
             "--format"

@@ -13,6 +13,7 @@ from jaxhdr._version import __version__
 from jaxhdr.cli.arguments import open_reconstructor, text_of
 from jaxhdr.cli.plan import Job
 from jaxhdr.errors import UserError
+from jaxhdr.options import GAIN_MAP_CHANNELS, ULTRA_HDR_SUFFIXES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,6 +117,24 @@ def _write(job: Job, result: _Result, options: argparse.Namespace) -> None:
     from jaxhdr import image_io
     from jaxhdr.pictures import previews
 
+    if job.output.suffix.lower() in ULTRA_HDR_SUFFIXES:
+        channels = options.gain_map_channels or GAIN_MAP_CHANNELS[0]
+        image_io.write_ultra_hdr(job.output, result.hdr, job.source, channels=channels)
+    else:
+        _write_radiance(job, result, options)
+    if job.preview is not None:
+        small = previews.shrink(result.hdr, PREVIEW_SIDE)
+        picture = (
+            previews.exposure_strip(small, options.stops)
+            if options.stops
+            else previews.tone_map(small)
+        )
+        image_io.write_png(job.preview, picture)
+
+
+def _write_radiance(job: Job, result: _Result, options: argparse.Namespace) -> None:
+    from jaxhdr import image_io
+
     kept = {
         "half": not options.float,
         "metadata": {
@@ -132,11 +151,3 @@ def _write(job: Job, result: _Result, options: argparse.Namespace) -> None:
     else:
         is_mipmap = options.exr == "mipmap"
         image_io.write_tiled_exr(job.output, result.hdr, mipmap=is_mipmap, **kept)
-    if job.preview is not None:
-        small = previews.shrink(result.hdr, PREVIEW_SIDE)
-        picture = (
-            previews.exposure_strip(small, options.stops)
-            if options.stops
-            else previews.tone_map(small)
-        )
-        image_io.write_png(job.preview, picture)

@@ -29,6 +29,7 @@ from jaxhdr.image_io.radiance_files import (
     write_tiled_exr,
 )
 from jaxhdr.image_io.raw_files import known_response
+from jaxhdr.image_io.ultra_hdr_files import write_ultra_hdr
 from jaxhdr.image_io.write_options import check_hdr_suffix, check_writing
 from jaxhdr.options import HDR_SUFFIXES
 
@@ -59,6 +60,7 @@ __all__ = [
     "write_hdr",
     "write_png",
     "write_tiled_exr",
+    "write_ultra_hdr",
 ]
 
 register_plugin()

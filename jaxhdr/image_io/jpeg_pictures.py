@@ -7,10 +7,14 @@ picture before ends, may say it, too. Segments are walked (ITU-T T.81, annex B);
 are never searched for, because a preview within EXIF has all of these, too.
 """
 
+import io
 import re
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO, Final, NamedTuple
+
+Stream = BinaryIO | io.BytesIO
+"""A file that is open for reading, or one in memory."""
 
 XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 """Name of the segment with XMP."""
@@ -40,7 +44,7 @@ class Header(NamedTuple):
     scan: int
 
 
-def read_header(file: BinaryIO, start: int) -> Header:
+def read_header(file: Stream, start: int) -> Header:
     """Returns the metadata of the picture that begins at a place in a file.
 
     Raises:
@@ -106,9 +110,7 @@ def indexed_places(header: Header) -> list[int]:
     return [place + offset for offset in offsets if offset]
 
 
-def following_places(
-    file: BinaryIO, header: Header, lengths: list[int]
-) -> Iterator[int]:
+def following_places(file: Stream, header: Header, lengths: list[int]) -> Iterator[int]:
     """Yields where further pictures may begin, one behind the other.
 
     Args:
@@ -119,7 +121,7 @@ def following_places(
     Raises:
       ValueError: the first picture does not end.
     """
-    place = end = _end(file, header.scan)
+    place = end = end_of(file, header.scan)
     for length in lengths[:_MAX_PICTURES]:
         yield place
         place += length
@@ -127,13 +129,17 @@ def following_places(
     for _ in range(_MAX_PICTURES):
         yield place
         try:
-            place = _end(file, read_header(file, place).scan)
+            place = end_of(file, read_header(file, place).scan)
         except ValueError:
             return  # something else follows, or nothing
 
 
-def _end(file: BinaryIO, scan: int) -> int:
-    """Returns the place behind the picture whose coded pixels begin at `scan`.
+def end_of(file: Stream, scan: int) -> int:
+    """Returns the place behind the picture whose coded pixels begin at a place.
+
+    Args:
+      file: the file.
+      scan: where the segment begins that the coded pixels follow.
 
     Raises:
       ValueError: the picture does not end.

@@ -20,3 +20,11 @@ def apply_orientation(
     if orientation in (2, 3, 6, 7):
         image = image[:, ::-1]
     return np.ascontiguousarray(image)
+
+
+def undo_orientation(
+    image: Shaped[np.ndarray, "h w c"], orientation: int
+) -> Shaped[np.ndarray, "h2 w2 c"]:
+    """Returns the stored image of an upright one, for an EXIF orientation."""
+    # Only the quarter turns, 6 and 8, are not their own inverse.
+    return apply_orientation(image, {6: 8, 8: 6}.get(orientation, orientation))

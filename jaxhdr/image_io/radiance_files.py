@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
@@ -140,7 +140,7 @@ def write_hdr(
         file cannot be written.
     """
     check_writing(path, transfer=transfer, white_nits=white_nits, primaries=primaries)
-    hdr = _checked_radiance(path, hdr)
+    hdr = checked_radiance(path, hdr)
     camera = exif or CameraExif()
     suffix = pathlib.Path(path).suffix.lower()
     with atomic_path(path) as temporary:
@@ -163,6 +163,31 @@ def write_hdr(
             )
         else:
             _WRITERS[suffix](temporary, hdr)
+
+
+def checked_radiance(
+    path: str | os.PathLike, hdr: Float[np.ndarray, "h w 3"]
+) -> Float[np.ndarray, "h w 3"]:
+    """Returns radiance as it is written: float32, without negative values.
+
+    Args:
+      path: the file that is to be written, for messages.
+      hdr: radiance.
+
+    Raises:
+      UserError: the array holds NaN or infinity, or has no pixels.
+    """
+    if hdr.ndim != 3 or hdr.shape[2] != 3 or not hdr.size:
+        raise UserError(
+            f"cannot write {path}: the shape of the array is {hdr.shape}; expected "
+            "(height, width, 3) with at least one pixel"
+        )
+    with np.errstate(over="ignore"):
+        hdr = np.asarray(hdr, np.float32)
+    _check_finite(hdr, f"cannot write {path}", "expected finite values")
+    if hdr.min() < 0:  # a copy of a large image takes memory
+        hdr = np.maximum(hdr, np.float32(0))
+    return hdr
 
 
 def write_tiled_exr(
@@ -198,7 +223,7 @@ def write_tiled_exr(
         raise UserError(
             f"cannot write {path} in tiles: only .exr has tiles; choose that suffix"
         )
-    hdr = _checked_radiance(path, hdr)
+    hdr = checked_radiance(path, hdr)
     layout = "mipmap" if mipmap else "tiled"
     header = exr_files.Header(
         metadata or {}, primaries or "bt709", exif or CameraExif(), layout
@@ -231,22 +256,6 @@ def layer_names(path: str | os.PathLike) -> list[str]:
         return [""]
     with formats.decoding(path):
         return exr_files.exr_layer_names(path)
-
-
-def _checked_radiance(
-    path: str | os.PathLike, hdr: Shaped[np.ndarray, "..."]
-) -> Float[np.ndarray, "h w 3"]:
-    if hdr.ndim != 3 or hdr.shape[2] != 3 or not hdr.size:
-        raise UserError(
-            f"cannot write {path}: the shape of the array is {hdr.shape}; expected "
-            "(height, width, 3) with at least one pixel"
-        )
-    with np.errstate(over="ignore"):
-        hdr = np.asarray(hdr, np.float32)
-    _check_finite(hdr, f"cannot write {path}", "expected finite values")
-    if hdr.min() < 0:  # a copy of a large image takes memory
-        hdr = np.maximum(hdr, np.float32(0))
-    return hdr
 
 
 def _check_finite(hdr: Float[np.ndarray, "h w 3"], prefix: str, advice: str) -> None:

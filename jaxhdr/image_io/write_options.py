@@ -10,6 +10,7 @@ from jaxhdr.options import (
     PRIMARIES,
     PRIMARIES_SUFFIXES,
     TRANSFERS,
+    ULTRA_HDR_SUFFIXES,
     WRITTEN_SUFFIXES,
 )
 
@@ -23,9 +24,15 @@ def check_hdr_suffix(path: str | os.PathLike) -> None:
       UserError: the suffix is unknown.
     """
     if _suffix(path) not in WRITTEN_SUFFIXES:
+        advice = ""
+        if _suffix(path) in ULTRA_HDR_SUFFIXES:
+            advice = (
+                "; an Ultra HDR JPEG also needs its photograph: use `jaxhdr PHOTO -o "
+                "NAME.jpg`, or image_io.write_ultra_hdr"
+            )
         raise UserError(
             f"cannot write {path}: its suffix is {pathlib.Path(path).suffix!r}; "
-            f"expected one of {', '.join(WRITTEN_SUFFIXES)}"
+            f"expected one of {', '.join(WRITTEN_SUFFIXES)}{advice}"
         )
 
 

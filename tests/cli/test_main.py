@@ -160,6 +160,13 @@ BAD_ARGUMENTS = {
     "output PNG is the input": ["out/a.preview.png", "-o", "out/a.preview.png"],
     "a preview is an output": ["photo.jpg", "photo.preview.png", "-o", "out",
                                "--format", "png"],
+    "float in .jpg": ["photo.jpg", "-o", "out/a.jpg", "--float"],
+    "other suffix": ["photo.jpg", "-o", "out/a.exr", "--format", "ultrahdr"],
+    "other format": ["photo.jpg", "-o", "out/a.jpg", "--format", "exr"],
+    "channels in .exr": ["photo.jpg", "-o", "out", "--gain-map-channels", "1"],
+    "two channels": ["photo.jpg", "-o", "out/a.jpg", "--gain-map-channels", "2"],
+    "the photograph is the output": ["photo.jpg", "-o", "photo.jpg"],
+    "the folder of the photograph": ["photo.jpg", "-o", ".", "--format", "ultrahdr"],
     "no suffix": ["photo.jpg", "-o", "out/photo"],
     "missing folder": ["photo.jpg", "-o", "nowhere/photo.exr"],
     "missing folder with slash": ["photo.jpg", "-o", "nowhere/"],
@@ -382,7 +389,36 @@ def test_a_damaged_gain_map_is_ignored_with_a_warning(folder, capsys):
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_every_format_is_written(folder, suffix):
     assert main(["photo.jpg", "-o", "out/", "--format", suffix]) == 0
-    assert image_io.read_hdr(f"out/photo.{suffix}").shape == (30, 40, 3)
+    name = f"out/photo.{'jpg' if suffix == 'ultrahdr' else suffix}"
+    assert image_io.read_hdr(name).shape == (30, 40, 3)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.JPEG"])
+@pytest.mark.parametrize("channels", [None, "1", "3"])
+def test_a_photograph_gets_a_gain_map(folder, capsys, name, channels):
+    options = ["--gain-map-channels", channels] if channels else []
+    assert main(["photo.jpg", "-o", f"out/{name}", *options]) == 0
+    assert capsys.readouterr() == ("", f"photo.jpg -> out/{name}\n")
+    assert sorted(os.listdir("out")) == sorted([name, "a.preview.png"])
+    whole = (folder / "photo.jpg").read_bytes()
+    scan = whole[whole.index(b"\xff\xda") :]
+    assert scan in (folder / "out" / name).read_bytes()
+    expected = inference.reconstruct("photo.jpg", model=BLUR)
+    hdr = image_io.read_hdr(f"out/{name}")
+    weights = np.eye(3) if channels == "3" else np.array([[0.2126], [0.7152], [0.0722]])
+    error = np.abs(hdr @ weights - expected @ weights) / (expected @ weights + 1 / 64)
+    assert np.median(error) < 0.02
+
+
+@pytest.mark.parametrize("gain_map", ["use", "ignore"])
+def test_a_phones_photograph_gets_another_gain_map(folder, gain_map):
+    (folder / "phone.jpg").write_bytes(ultra_hdr())
+    options = ["--format", "ultrahdr", "--gain-map", gain_map, "--quiet"]
+    assert main(["phone.jpg", "photo.jpg", "-o", "out", *options]) == 0
+    peak = image_io.read_hdr("out/phone.jpg").max()
+    assert 3.5 < peak < 4.5 if gain_map == "use" else peak < 1.1
+    encoded = image_io.read_encoded("out/phone.jpg")
+    assert np.abs(encoded - image_io.read_encoded("phone.jpg")).mean() < 0.01
 
 
 def test_options_of_formats_reach_the_file(folder):

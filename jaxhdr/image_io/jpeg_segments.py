@@ -1,0 +1,166 @@
+"""Takes a JPEG apart and puts it together again, without a change of its coded pixels.
+
+Markers and their meaning are those of ITU-T T.81, annex B, and of T.872 (JFIF, EXIF and
+Adobe's segment). The index of pictures (MPF) is that of CIPA DC-007, section 5.
+"""
+
+import io
+import struct
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from jaxhdr.image_io import jpeg_pictures
+
+MOST_BYTES: Final = 65533
+"""Largest content of a segment: its length has 16 bits and counts itself."""
+
+JFIF, APP1, APP2 = 0xE0, 0xE1, 0xE2
+EXIF: Final = b"Exif\0"
+MPF: Final = b"MPF\0"
+
+_ADOBE_SEGMENT: Final = 0xEE
+_SOS, _EOI = 0xDA, 0xD9
+_SOI: Final = b"\xff\xd8"
+_WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+# Of the frames, only the baseline, the extended and the progressive one of Huffman
+# codes are read by all programs. 0xC4, 0xC8 and 0xCC are no frames.
+_FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
+_USUAL_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
+
+_PRIMARY_TYPE: Final = 0x20030000  # CIPA DC-007, table 4: a representative image
+_INDEX_BYTES: Final = 8 + 2 + 3 * 12 + 4 + 2 * 16
+
+
+class Segment(NamedTuple):
+    """A segment in front of the coded pixels.
+
+    Attributes:
+      marker: second byte of its marker.
+      content: what follows its length.
+      stored: all of its bytes, also those that fill the space before its marker.
+    """
+
+    marker: int
+    content: bytes
+    stored: bytes
+
+
+class Picture(NamedTuple):
+    """A JPEG in parts.
+
+    Attributes:
+      segments: what stands in front of the coded pixels.
+      scan: the coded pixels and all that lies between and behind them, to the marker of
+        the end.
+      tail: bytes behind the end.
+    """
+
+    segments: list[Segment]
+    scan: bytes
+    tail: bytes
+
+    def content_of(self, marker: int, name: bytes) -> bytes | None:
+        """Returns the content of the first segment of a name, without the name."""
+        for segment in self.segments:
+            if segment.marker == marker and segment.content.startswith(name):
+                return segment.content[len(name) :]
+        return None
+
+
+def split(data: bytes) -> Picture:
+    """Returns the parts of the first picture of a JPEG file.
+
+    Raises:
+      ValueError: the picture is damaged, or does not end.
+    """
+    segments, at = [], len(_SOI)
+    start = at
+    while data[at : at + 1] == b"\xff" and at + 4 <= len(data):
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1  # a marker may begin with several of these bytes
+            continue
+        if marker in (_SOS, _EOI):
+            end = jpeg_pictures.end_of(io.BytesIO(data), start)
+            return Picture(segments, data[start:end], data[end:])
+        length = 0
+        if marker not in _WITHOUT_LENGTH:
+            length = int.from_bytes(data[at + 2 : at + 4], "big")
+        end = at + 2 + length
+        segments.append(Segment(marker, data[at + 4 : end], data[start:end]))
+        start = at = end
+    raise ValueError("its segments are damaged")
+
+
+def make_segment(marker: int, content: bytes) -> Segment:
+    """Returns a segment with its bytes.
+
+    Raises:
+      ValueError: the content has more than `MOST_BYTES`.
+    """
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"{len(content)} bytes do not fit into a segment")
+    head = struct.pack(">BBH", 0xFF, marker, len(content) + 2)
+    return Segment(marker, content, head + content)
+
+
+def is_usual(picture: Picture) -> bool:
+    """Returns whether all programs show a picture: 8 bits, grey or YCbCr, Huffman."""
+    frames = [segment for segment in picture.segments if segment.marker in _FRAMES]
+    if len(frames) != 1 or frames[0].marker not in _USUAL_FRAMES:
+        return False
+    frame = frames[0].content
+    if len(frame) < 6 or frame[0] != 8:
+        return False
+    if frame[5] == 1:
+        return True
+    adobe = picture.content_of(_ADOBE_SEGMENT, b"Adobe")
+    is_rgb = frame[6::3] == b"RGB" or (adobe is not None and adobe[6:7] == b"\0")
+    return frame[5] == 3 and not is_rgb
+
+
+def with_segments(picture: Picture, added: Sequence[Segment]) -> Picture:
+    """Returns a picture with segments behind those of JFIF and EXIF."""
+    place = 0
+    for number, segment in enumerate(picture.segments):
+        is_leading = number == place and segment.marker == JFIF
+        is_exif = segment.marker == APP1 and segment.content.startswith(EXIF)
+        if is_leading or is_exif:
+            place = number + 1
+    segments = [*picture.segments[:place], *added, *picture.segments[place:]]
+    return picture._replace(segments=segments)
+
+
+def to_bytes(picture: Picture) -> bytes:
+    """Returns the file of a picture, without its tail."""
+    stored = [segment.stored for segment in picture.segments]
+    return b"".join([_SOI, *stored, picture.scan])
+
+
+def with_second(picture: Picture, second: bytes) -> bytes:
+    """Returns the file of two pictures, with an index of both (MPF).
+
+    Args:
+      picture: the first; it has no index.
+      second: the file of the second.
+
+    Raises:
+      ValueError: the index cannot state their sizes.
+    """
+    blank = make_segment(APP2, MPF + bytes(_INDEX_BYTES))
+    indexed = with_segments(picture, [blank])
+    size = len(to_bytes(indexed))
+    number = indexed.segments.index(blank)
+    before = sum(len(segment.stored) for segment in indexed.segments[:number])
+    start = len(_SOI) + before + 4 + len(MPF)  # offsets are relative to this byte
+    if size + len(second) >= 2**32:
+        raise ValueError("it would have more than 4 GiB")
+    entries = struct.pack(">IIIHH", _PRIMARY_TYPE, size, 0, 0, 0)
+    entries += struct.pack(">IIIHH", 0, len(second), size - start, 0, 0)
+    index = struct.pack(">2sHIH", b"MM", 42, 8, 3)
+    index += struct.pack(">HHI4s", 0xB000, 7, 4, b"0100")
+    index += struct.pack(">HHII", 0xB001, 4, 1, 2)
+    index += struct.pack(">HHII", 0xB002, 7, len(entries), 8 + 2 + 3 * 12 + 4)
+    index += bytes(4) + entries
+    indexed.segments[number] = make_segment(APP2, MPF + index)
+    return to_bytes(indexed) + second

@@ -1,0 +1,179 @@
+"""Makes the base of an Ultra HDR file: a photograph as a JPEG of its own.
+
+A usual JPEG is its own base, bit for bit. All other photographs are encoded.
+"""
+
+import io
+import logging
+import os
+from typing import Final, NamedTuple
+
+import numpy as np
+from jaxtyping import Shaped, UInt8
+from PIL import Image, JpegImagePlugin
+
+from jaxhdr.errors import UserError
+from jaxhdr.image_io import (
+    exif_bytes,
+    formats,
+    gain_maps,
+    jpeg_pictures,
+    jpeg_segments,
+    matrix_profile,
+    measured_photos,
+    photos,
+    pillow_photos,
+)
+from jaxhdr.image_io.jpeg_segments import Picture
+from jaxhdr.image_io.orientation import apply_orientation
+from jaxhdr.image_io.raster import Raster, to_encoded
+from jaxhdr.image_io.raw_files import is_camera_raw
+
+_QUALITY: Final = 95
+_MOST_SIDE: Final = 65_500  # of libjpeg
+_STALE: Final = (jpeg_segments.MPF, jpeg_pictures.ISO_21496)
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+
+class Base(NamedTuple):
+    """The base of an Ultra HDR file.
+
+    Attributes:
+      picture: the JPEG, without an index of pictures and without a gain map.
+      raster: its pixels, as readers decode them.
+    """
+
+    picture: Picture
+    raster: Raster
+
+
+def read_base(path: str | os.PathLike) -> Base:
+    """Returns the base that a photograph gives.
+
+    Raises:
+      UserError: it cannot be read as a photograph, or is too large for JPEG.
+    """
+    kind = formats.detect_format(formats.read_head(path)) or ""
+    with formats.decoding(path):
+        picture = _own(path) if kind == "jpeg" else None
+        if picture is None:
+            picture = _encoded(path, kind)
+        # Readers see the JPEG and not what was encoded, so the gain refers to it.
+        stored = jpeg_segments.to_bytes(picture)
+        image = JpegImagePlugin.JpegImageFile(io.BytesIO(stored), "")
+        formats.check_size(path, *image.size)
+        raster = pillow_photos.of_open_image(str(path), image)
+        if raster.colour.is_hdr:
+            photos.read_encoded(path)  # it says what is wrong
+        return Base(picture, raster)
+
+
+def _own(path: str | os.PathLike) -> Picture | None:
+    """Returns a JPEG in parts if it can be a base as it is, else None."""
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        picture = jpeg_segments.split(data)
+    except ValueError:
+        return None  # whether the photograph can be read is for the decoder to say
+    if not jpeg_segments.is_usual(picture) or _has_second(data, picture):
+        return None
+    if picture.tail.strip(b"\0"):
+        _LOGGER.warning(
+            "%s: the %d bytes behind its pixels are left out, because a gain map "
+            "takes their place",
+            path,
+            len(picture.tail),
+        )
+    kept = [
+        segment
+        for segment in picture.segments
+        if segment.marker != jpeg_segments.APP2
+        or not segment.content.startswith(_STALE)
+    ]
+    return Picture(kept, picture.scan, b"")
+
+
+def _has_second(data: bytes, picture: Picture) -> bool:
+    """Returns whether further pictures follow the first."""
+    places = []
+    if picture.tail.strip(b"\0"):
+        places.append(len(data) - len(picture.tail.lstrip(b"\0")))
+    file = io.BytesIO(data)
+    try:
+        header = jpeg_pictures.read_header(file, 0)
+        if jpeg_pictures.has_index(header):
+            places += jpeg_pictures.indexed_places(header)
+    except ValueError:
+        pass  # an index that is damaged shows no pictures
+    return any(_begins_picture(file, place) for place in places)
+
+
+def _begins_picture(file: io.BytesIO, place: int) -> bool:
+    try:
+        jpeg_pictures.read_header(file, place)
+    except ValueError:
+        return False
+    return True
+
+
+def _encoded(path: str | os.PathLike, kind: str) -> Picture:
+    codes, profile = _codes(path, kind)
+    height, width = codes.shape[:2]
+    if max(height, width) > _MOST_SIDE:
+        raise UserError(
+            f"cannot write {path} as JPEG: it has {width} x {height} pixels, expected "
+            f"at most {_MOST_SIDE} on each side; choose another format"
+        )
+    exif = exif_bytes.upright_exif(path, kind)
+    if len(exif) > jpeg_segments.MOST_BYTES:
+        _LOGGER.warning("%s: its EXIF is left out, because it is too large", path)
+        exif = b""
+    stream = io.BytesIO()
+    Image.fromarray(codes).save(
+        stream,
+        "JPEG",
+        quality=_QUALITY,
+        subsampling="4:4:4",
+        exif=exif,
+        icc_profile=profile,
+    )
+    return jpeg_segments.split(stream.getvalue())
+
+
+def _codes(
+    path: str | os.PathLike, kind: str
+) -> tuple[UInt8[np.ndarray, "h w 3"], bytes | None]:
+    """Returns upright pixels of 8 bits, and their profile if they are not sRGB.
+
+    Raises:
+      UserError: the photograph cannot be read.
+    """
+    if is_camera_raw(path, kind) or gain_maps.has_hdr_base(path, kind):
+        photograph = measured_photos.read_photograph(path, gain_map="ignore")
+        return _eight_bits(photograph.encoded), None
+    raster = photos.decode(path, kind)
+    if raster.is_float or raster.colour.is_hdr:
+        return _eight_bits(photos.read_encoded(path)), None  # it says what is wrong
+    if raster.alpha is not None or not _is_simple(raster):
+        return _eight_bits(to_encoded(raster, name=str(path))), None
+    codes = apply_orientation(raster.codes, raster.orientation)
+    if codes.dtype != np.uint8:
+        codes = _eight_bits(codes / np.float32(np.iinfo(codes.dtype).max))
+    if codes.shape[2] == 1:
+        codes = np.repeat(codes, 3, axis=2)
+    return codes, raster.colour.profile
+
+
+def _is_simple(raster: Raster) -> bool:
+    """Returns whether a JPEG can have the codes of a photograph, with its profile."""
+    profile = raster.colour.profile
+    if profile is None:
+        return raster.colour.is_srgb
+    curves = matrix_profile.parse(profile)
+    return curves is not None and len(curves.tone_curves) == raster.codes.shape[2] == 3
+
+
+def _eight_bits(encoded: Shaped[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    return np.rint(encoded * np.float32(255)).astype(np.uint8)
