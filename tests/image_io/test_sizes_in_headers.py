@@ -67,6 +67,7 @@ def test_a_bomb_is_refused_before_memory_is_taken(tmp_path, name):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_a_large_image_of_one_colour_is_read(tmp_path):
     Image.new("1", (9000, 9000), 1).save(tmp_path / "x.png")
     encoded = image_io.read_encoded(tmp_path / "x.png")
