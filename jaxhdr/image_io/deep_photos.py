@@ -4,17 +4,16 @@ import os
 from typing import Final
 
 import numpy as np
-from PIL import Image
 
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import png_chunks, stated_colour
 from jaxhdr.image_io.oiio import embedded_profile, open_input, read_pixels
+from jaxhdr.image_io.orientation import read_packet
 from jaxhdr.image_io.raster import Raster
 from jaxhdr.image_io.tiff_pages import Page, read_exif
 
 _READERS: Final = {"jxl": "jpegxl"}  # OpenImageIO's names where they differ
 _DEPTH_IN_HEADER: Final = 8  # of IHDR, after width and height
-_ORIENTATION: Final = 0x0112
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # extra samples of TIFF 6.0
 
 
@@ -63,7 +62,7 @@ def read(path: str | os.PathLike, kind: str, *, page: Page | None = None) -> Ras
     if kind != "png":
         return Raster(codes, alpha)
     chunks = png_chunks.read_chunks(path)
-    orientation, exif = _exif_of(chunks)
+    orientation, exif = read_packet(chunks.get(b"eXIf", b""))
     colour = stated_colour.of_png(chunks, exif)
     return Raster(codes, alpha, orientation=orientation, colour=colour)
 
@@ -78,12 +77,3 @@ def _of_tiff(codes: np.ndarray, others: np.ndarray, page: Page) -> Raster:
             alpha, is_associated = others[..., index], meaning == _ASSOCIATED
             break
     return Raster(codes, alpha, is_associated, page.orientation)
-
-
-def _exif_of(chunks: dict[bytes, bytes]) -> tuple[int, Image.Exif | None]:
-    exif = Image.Exif()
-    try:
-        exif.load(chunks.get(b"eXIf", b""))
-        return int(exif.get(_ORIENTATION, 1)), exif
-    except Exception:  # damaged EXIF counts as none
-        return 1, None

@@ -12,11 +12,11 @@ from typing import Final
 from PIL import Image
 
 from jaxhdr.image_io import png_chunks
+from jaxhdr.image_io.orientation import ORIENTATION
 from jaxhdr.image_io.tiff_pages import read_exif
 
 PREFIX: Final = b"Exif\0\0"
 
-_ORIENTATION: Final = 0x0112
 _SHORT: Final = 3  # a type of TIFF 6.0
 # Tags that a TIFF's own pages share with EXIF: description, maker, model, software,
 # time, artist and copyright. The others describe its pixels.
@@ -82,7 +82,7 @@ def _turned_upright(stored: bytes) -> bytes:
     following = first + 2 + 12 * count
     for at in range(first + 2, following, 12):
         tag, kind, _, value = struct.unpack_from(f"{order}HHIH", data, at)
-        if tag == _ORIENTATION and (kind, value) != (_SHORT, 1):
+        if tag == ORIENTATION and (kind, value) != (_SHORT, 1):
             struct.pack_into(f"{order}HHIHH", data, at, tag, _SHORT, 1, 1, 0)
             struct.pack_into(f"{order}I", data, following, 0)
     return PREFIX + bytes(data)

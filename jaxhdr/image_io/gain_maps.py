@@ -16,7 +16,7 @@ from PIL import Image
 from jaxhdr.image_io import gain_map_items, gain_map_pictures
 from jaxhdr.image_io import gain_map_metadata as metadata
 from jaxhdr.image_io.gain_map_items import ItemGainMap
-from jaxhdr.image_io.orientation import apply_orientation
+from jaxhdr.image_io.orientation import ORIENTATION, apply_orientation
 
 KINDS: Final = frozenset({"jpeg", "heif", "avif"})
 """Formats that may have a gain map."""
@@ -28,8 +28,6 @@ _FULL_GAIN: Final = 250 / 255  # of the codes, which JPEG changes by some units
 
 _MOST_PIXELS: Final = 4
 """Pixels that a gain map may have for each pixel of the photograph."""
-
-_ORIENTATION: Final = 0x0112
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -184,6 +182,6 @@ def _orientation(path: str | os.PathLike, kind: str) -> int:
     opener, _ = Image.OPEN[kind.upper()]
     with open(path, "rb") as file:
         try:
-            return int(opener(file, "").getexif().get(_ORIENTATION, 1))
+            return int(opener(file, "").getexif().get(ORIENTATION, 1))
         except Exception:  # damaged EXIF counts as none, as for the photograph
             return 1

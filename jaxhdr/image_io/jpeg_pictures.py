@@ -24,7 +24,9 @@ ISO_21496: Final = b"urn:iso:std:iso:ts:21496:-1\0"
 
 _MPF: Final = b"MPF\0"
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
-_WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})
+"""Second bytes of the markers that no length follows."""
+
 _KEPT: Final = {0xE1: (XMP,), 0xE2: (_MPF, ISO_21496)}
 _MAX_SEGMENTS: Final = 10_000
 _MAX_PICTURES: Final = 64
@@ -62,7 +64,7 @@ def read_header(file: Stream, start: int) -> Header:
         marker = head[1]
         if marker == 0xFF:
             at += 1  # a marker may begin with several of these bytes
-        elif marker in _WITHOUT_LENGTH:
+        elif marker in WITHOUT_LENGTH:
             at += 2
         elif marker in (_SOS, _EOI):
             return Header(found, at)
@@ -155,5 +157,5 @@ def end_of(file: Stream, scan: int) -> int:
         if marker == _EOI:
             return scan + found.end()
         length = int.from_bytes(data[found.end() : found.end() + 2], "big")
-        at = found.end() + (0 if marker in _WITHOUT_LENGTH else length)
+        at = found.end() + (0 if marker in WITHOUT_LENGTH else length)
     raise ValueError("the photograph does not end")

@@ -21,7 +21,6 @@ MPF: Final = b"MPF\0"
 _ADOBE_SEGMENT: Final = 0xEE
 _SOS, _EOI = 0xDA, 0xD9
 _SOI: Final = b"\xff\xd8"
-_WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 # Of the frames, only the baseline, the extended and the progressive one of Huffman
 # codes are read by all programs. 0xC4, 0xC8 and 0xCC are no frames.
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -84,7 +83,7 @@ def split(data: bytes) -> Picture:
             end = jpeg_pictures.end_of(io.BytesIO(data), start)
             return Picture(segments, data[start:end], data[end:])
         length = 0
-        if marker not in _WITHOUT_LENGTH:
+        if marker not in jpeg_pictures.WITHOUT_LENGTH:
             length = int.from_bytes(data[at + 2 : at + 4], "big")
         end = at + 2 + length
         segments.append(Segment(marker, data[at + 4 : end], data[start:end]))

@@ -1,7 +1,26 @@
 """Turns images upright."""
 
+from typing import Final
+
 import numpy as np
 from jaxtyping import Shaped
+from PIL import Image
+
+ORIENTATION: Final = 0x0112
+"""Tag of EXIF and TIFF 6.0 that says how a photograph is turned."""
+
+
+def read_packet(packet: bytes) -> tuple[int, Image.Exif | None]:
+    """Returns the orientation that bytes of EXIF state, and the EXIF itself.
+
+    Damaged EXIF counts as none.
+    """
+    exif = Image.Exif()
+    try:
+        exif.load(packet)
+        return int(exif.get(ORIENTATION, 1)), exif
+    except Exception:  # Pillow raises many types
+        return 1, None
 
 
 def apply_orientation(

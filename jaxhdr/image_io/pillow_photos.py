@@ -17,11 +17,11 @@ from PIL import Image
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import boxes, formats, icc, png_chunks, stated_colour
 from jaxhdr.image_io.colour import Colour
+from jaxhdr.image_io.orientation import ORIENTATION, read_packet
 from jaxhdr.image_io.raster import Raster
 from jaxhdr.image_io.tiff_pages import Page, read_exif
 
 _LOGGER: Final = logging.getLogger(__name__)
-_ORIENTATION: Final = 0x0112
 COLOUR_MODES: Final = frozenset(
     {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
 )
@@ -45,8 +45,7 @@ def read(path: str | os.PathLike, kind: str, *, page: Page | None = None) -> Ras
         if page is not None and page.number:
             image.seek(page.number)
         formats.check_size(path, *image.size)
-        orientation, exif = _orientation_and_exif(path, image, kind)
-        colour = _colour(path, image, kind, exif)
+        orientation, colour = _turning_and_colour(path, image, kind)
         deep = _deep_codes(path, colour) if kind == "avif" else None
         if deep is not None:
             return Raster(deep, orientation=orientation, colour=colour)
@@ -60,12 +59,9 @@ def of_open_image(name: str, image: Image.Image) -> Raster:
     Raises:
       UserError: the pixels are of an unusual kind.
     """
-    orientation, exif = 1, None
     # Loading a TIFF turns it and drops the tag.
     image.load()
-    with contextlib.suppress(Exception):  # damaged EXIF counts as none
-        exif = image.getexif()
-        orientation = int(exif.get(_ORIENTATION, 1))
+    orientation, exif = _of_open(image)
     colour = stated_colour.of_file(image.info.get("icc_profile"), exif)
     return of_image(name, image, colour=colour)._replace(orientation=orientation)
 
@@ -117,37 +113,35 @@ def _open_image(file: Any, kind: str) -> Image.Image:
     return opener(file, "")
 
 
-def _orientation_and_exif(
+def _turning_and_colour(
     path: str | os.PathLike, image: Image.Image, kind: str
-) -> tuple[int, Image.Exif | None]:
-    """Returns the orientation that counts in this format, and EXIF.
+) -> tuple[int, Colour]:
+    """Returns the orientation that counts in this format, and what codes mean.
 
     EXIF of a PNG stands before the pixels; in AVIF only `irot` and `imir` turn, which
     Pillow states as EXIF; XMP counts in JPEG alone, where Pillow looks for it.
     """
-    exif = Image.Exif()
+    if kind == "png":
+        chunks = png_chunks.read_chunks(path)
+        orientation, exif = read_packet(chunks.get(b"eXIf", b""))
+        return orientation, stated_colour.of_png(chunks, exif)
+    if kind == "tiff":
+        orientation, exif = 1, read_exif(path)  # Pillow turns the page as it loads it
+    elif kind == "jpeg":
+        orientation, exif = _of_open(image)
+    else:
+        orientation, exif = read_packet(image.info.get("exif", b""))
+    if kind == "avif":
+        return orientation, _colour_of_items(path)
+    return orientation, stated_colour.of_file(image.info.get("icc_profile"), exif)
+
+
+def _of_open(image: Image.Image) -> tuple[int, Image.Exif | None]:
     try:
-        if kind == "png":
-            exif.load(png_chunks.read_chunks(path).get(b"eXIf", b""))
-        elif kind == "jpeg":
-            exif = image.getexif()
-        elif kind == "tiff":
-            return 1, read_exif(path)  # Pillow turns the page when it loads it
-        else:
-            exif.load(image.info.get("exif", b""))
-        return int(exif.get(_ORIENTATION, 1)), exif
+        exif = image.getexif()
+        return int(exif.get(ORIENTATION, 1)), exif
     except Exception:  # damaged EXIF counts as none
         return 1, None
-
-
-def _colour(
-    path: str | os.PathLike, image: Image.Image, kind: str, exif: Image.Exif | None
-) -> Colour:
-    if kind == "png":
-        return stated_colour.of_png(png_chunks.read_chunks(path), exif)
-    if kind == "avif":
-        return _colour_of_items(path)
-    return stated_colour.of_file(image.info.get("icc_profile"), exif)
 
 
 def _colour_of_items(path: str | os.PathLike) -> Colour:

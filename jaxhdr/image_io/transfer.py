@@ -20,6 +20,9 @@ HLG_PEAK: Final = 1000.0
 DIFFUSE_WHITE: Final = DIFFUSE_WHITE_NITS
 """Light of diffuse white in cd/m^2 (ITU-R BT.2408-7, section 2.1)."""
 
+BT709_LUMINANCE: Final = np.array((0.2126, 0.7152, 0.0722), np.float32)
+"""Luminance of linear R, G and B (ITU-R BT.709-6, item 3.2)."""
+
 # ITU-R BT.2100-2, table 4, and SMPTE ST 2084.
 _PQ_M1, _PQ_M2 = 2610 / 16384, 2523 / 32
 _PQ_C1, _PQ_C2, _PQ_C3 = 3424 / 4096, 2413 / 128, 2392 / 128

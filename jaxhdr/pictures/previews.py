@@ -13,7 +13,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxhdr.errors import UserError, check_count, check_number
-from jaxhdr.image_io.transfer import srgb_encode
+from jaxhdr.image_io.transfer import BT709_LUMINANCE, srgb_encode
 from jaxhdr.options import MOST_STOPS
 
 SHEET_STOPS: Final = (0, -2, -4)
@@ -28,8 +28,6 @@ _OUTER_PERCENT: Final = 1.0
 # Pixels darker than this share of white are black on an 8-bit display. They would
 # dominate the mean of the logarithms.
 _BLACK_SHARE: Final = 2.0**-16
-
-_LUMINANCE: Final = np.array((0.2126, 0.7152, 0.0722), np.float32)  # BT.709-6, 3.2
 
 _LARGEST_SIDE: Final = 256
 _CONTACT_SIDE: Final = 128
@@ -70,7 +68,7 @@ def tone_map(hdr: Picture) -> Picture:
         return np.zeros_like(hdr)
     # Sums of very large values would overflow float32.
     hdr = hdr / largest
-    luminance = (hdr @ _LUMINANCE)[..., None]
+    luminance = (hdr @ BT709_LUMINANCE)[..., None]
     key, average, white = _parameters(luminance)
     scale = np.float32(key / average)
     scaled = luminance * scale

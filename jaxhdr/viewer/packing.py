@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, UInt8, UInt16
 
-from jaxhdr.image_io.transfer import srgb_decode
+from jaxhdr.image_io.transfer import BT709_LUMINANCE, srgb_decode
 
 LARGEST_HALF: Final = 65504.0
 """Largest finite half float (IEEE 754, binary16)."""
@@ -30,8 +30,6 @@ BAND_PIXELS: Final = 2**20
 
 # One bin of a histogram is a quarter of a stop. Half floats reach from -24 to 16 stops.
 _LOWEST_STOP, _HIGHEST_STOP, _BINS_PER_STOP = -24, 16, 4
-# ITU-R BT.709-6, item 3.2.
-_LUMINANCE: Final = np.array((0.2126, 0.7152, 0.0722), np.float32)
 
 Samples = UInt8[np.ndarray, "h w c"] | UInt16[np.ndarray, "h w c"]
 
@@ -91,13 +89,13 @@ def pack(samples: Samples, *, base: Samples | None = None) -> list[str]:
 
 def histogram_of_halves(bits: UInt16[np.ndarray, "h w 3"]) -> Histogram:
     """Returns the histogram of an image of half floats."""
-    return _histogram(bits.view(np.float16).astype(np.float32) @ _LUMINANCE)
+    return _histogram(bits.view(np.float16).astype(np.float32) @ BT709_LUMINANCE)
 
 
 def histogram_of_codes(codes: UInt8[np.ndarray, "h w 3"]) -> Histogram:
     """Returns the histogram of a photograph that is taken for sRGB-encoded."""
     light = srgb_decode(np.arange(256, dtype=np.float32) / 255)
-    return _histogram(light[codes] @ _LUMINANCE)
+    return _histogram(light[codes] @ BT709_LUMINANCE)
 
 
 def _packed_band(samples: Samples) -> str:
