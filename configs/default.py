@@ -95,6 +95,19 @@ def get_config() -> ml_collections.ConfigDict:
     # validation photographs follow `camera` alone.
     config.data.unclipped_share = 0.0
 
+    # Attributes of `drawn_views.ViewRanges`; see there. Above size 0, training renders
+    # views of the panoramas of `data.name`, new ones in each step; `data.patch_size`
+    # and `data.bright_share` then do not count.
+    config.views = ml_collections.ConfigDict(
+        {
+            "size": 0,
+            "field_of_view": (25.0, 120.0),
+            "pitch": (-35.0, 45.0),
+            "roll": 5.0,
+            "above_horizon_only": True,
+        }
+    )
+
     # Attributes of `augmentation.Augmentation`; see there.
     config.augmentation = ml_collections.ConfigDict(
         {
@@ -112,9 +125,13 @@ def get_config() -> ml_collections.ConfigDict:
             "sigmoid_exponent": (0.9, 0.1),
             "sigmoid_offset": (0.6, 0.1),
             "gamma": (1.8, 2.4),
+            "tone_contrast": (-0.2, 0.8),
+            "tone_power": (-0.5, 0.5),
             "color_cast": 0.0,
             "read_noise": 0.002,
             "shot_noise": 0.008,
+            "finish_share": 0.0,
+            "sharpening": (-0.5, 1.0),
             "jpeg_share": 0.5,
             "jpeg_quality": (60.0, 98.0),
         }
@@ -166,6 +183,8 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.eval = ml_collections.ConfigDict()
     config.eval.seed = 1_000_003  # of the validation cameras
+    # Attributes of the validation cameras that differ from those of `camera`.
+    config.eval.camera = ml_collections.ConfigDict()
     config.eval.metrics = (  # during training; eval.py computes all
         *("psnr_linear", "psnr_mu", "ssim_linear", "ssim_mu"),
         *("log2_rmse", "log2_rmse_clipped", "log2_rmse_unclipped"),

@@ -14,7 +14,13 @@ PRECISIONS: Final = ("auto", "float32", "bfloat16")
 
 RESPONSES: Final = ("auto", "estimated", "srgb")
 """Camera response of a photograph: estimated by the model, or known to be sRGB; `auto`
-is `srgb` for camera raw, whose response is known, and `estimated` for other files."""
+is `srgb` for camera raw, whose response is known, and `estimated` for other files, with
+the prior of `PRIORS`."""
+
+PRIORS: Final[Mapping[str, float]] = {"camera": 0.05, "render": 0.98}
+"""Probability that a photograph is encoded as sRGB says, by the origin that its file
+names (`image_io.origin_of`). They are our judgement, not a measurement: cameras apply
+tone curves of their own, and renderers seldom do."""
 
 MOST_DIGITS: Final = 18
 """Largest length of a whole number; Python refuses to convert thousands of digits."""

@@ -36,6 +36,7 @@ ARGUMENTS = {
         "hdr_real+hdr_images+fairchild",
         *default.DATA,
     ],
+    "camera_response": [None],
     "fhdr_release": [None, "1", "2", "4", "estimated"],
     "response": [None],
     "sparam_lstm_release": [None],

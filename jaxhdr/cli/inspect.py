@@ -97,13 +97,13 @@ def _inspect(options: argparse.Namespace, output: pathlib.Path) -> None:
 
     # Both files are read before the model runs, which takes much longer.
     encoded = image_io.read_encoded(options.input)
-    known = image_io.known_response(options.input)
+    origin = image_io.origin_of(options.input)
     truth = None
     if options.truth is not None:
         truth = image_io.read_hdr(options.truth, layer=options.layer)
         inspection.check_truth(truth, encoded)
     reconstructor = open_reconstructor(options)
-    details = reconstructor.details(encoded, known_response=known)
+    details = reconstructor.details(encoded, origin=origin)
     aligned = reconstructor.alignment
     sheet.write_sheet(
         output,
@@ -112,7 +112,7 @@ def _inspect(options: argparse.Namespace, output: pathlib.Path) -> None:
         title=text_of(options.input),
         notes=[
             f"model: {reconstructor.label}, computed in {reconstructor.precision}, "
-            f"response: {reconstructor.response_of(known)}",
+            f"response: {reconstructor.response_of(origin)}",
             *([f"alignment: {aligned}"] if aligned else []),
         ],
     )

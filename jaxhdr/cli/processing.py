@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from jaxhdr.inference import Reconstructor
 
 PREVIEW_SIDE: Final = 2048
+
+# What a header says of the origin that the file of a photograph names.
+_ORIGINS: Final = {"raw": "camera raw", "camera": "camera", "render": "render"}
 """Longest side of a preview in pixels."""
 
 
@@ -80,22 +83,28 @@ def _computed(
 ) -> _Result:
     from jaxhdr.inference.measured import combine
 
-    known = photograph.known_response
-    hdr = reconstructor(photograph.encoded, may_overwrite=True, known_response=known)
+    origin = photograph.origin
+    details = reconstructor.details(
+        photograph.encoded, only_last=True, may_overwrite=True, origin=origin
+    )
+    hdr = details.stages[0]
     if photograph.measured is not None:
         hdr = combine(photograph.measured, hdr)
     notes = {
         "scale": reconstructor.scale,
         "model": reconstructor.label,
         "precision": reconstructor.precision,
-        "response": reconstructor.response_of(known),
+        "response": reconstructor.response_of(origin),
     }
     if reconstructor.size is not None:
         notes["size"] = str(reconstructor.size)
     if reconstructor.alignment:
         notes["alignment"] = reconstructor.alignment
-    if known is not None:
-        notes["photograph"] = "camera raw"
+    if origin is not None:
+        notes["photograph"] = _ORIGINS[origin]
+    if (prior := reconstructor.prior_of(origin)) is not None:
+        notes["srgb_prior"] = f"{prior:.2f}"
+        notes["srgb_probability"] = f"{details.probability_of_srgb:.2f}"
     if photograph.gain_map:
         notes["gain_map"] = photograph.gain_map
     return _Result(hdr, notes, exif)

@@ -21,6 +21,7 @@ from jaxhdr.options import PAGE_SUFFIXES
 if TYPE_CHECKING:
     import numpy as np
 
+    from jaxhdr.image_io import Origin
     from jaxhdr.viewer.view import PackedView, Radiance
 
 NAME: Final = "view"
@@ -105,8 +106,8 @@ def _view(options: argparse.Namespace) -> "PackedView":
     view.check_sizes(encoded, radiance)
     notes = []
     if encoded is not None:
-        known = image_io.known_response(first)
-        radiance, notes = _reconstructed(encoded, radiance, options, known)
+        origin = image_io.origin_of(first)
+        radiance, notes = _reconstructed(encoded, radiance, options, origin)
     side = view.DEFAULT_SIDE if options.side is None else options.side
     return view.packed_view(
         encoded,
@@ -132,7 +133,7 @@ def _reconstructed(
     encoded: "np.ndarray",
     others: Sequence["Radiance"],
     options: argparse.Namespace,
-    known_response: str | None,
+    origin: "Origin | None",
 ) -> tuple[list["Radiance"], list[str]]:
     """Returns the stages of the model and the other images, and notes about them."""
     from jaxhdr.viewer import view
@@ -140,9 +141,7 @@ def _reconstructed(
 
     aligned = [view.aligned(image, encoded) for image in others]
     reconstructor = open_reconstructor(options)
-    *earlier, last = reconstructor.details(
-        encoded, known_response=known_response
-    ).stages
+    *earlier, last = reconstructor.details(encoded, origin=origin).stages
     stages = [
         *(
             Radiance(f"stage {number}", stage, is_estimate=True)
@@ -152,7 +151,7 @@ def _reconstructed(
     ]
     notes = [
         f"The model is {reconstructor.label}, computed in {reconstructor.precision}, "
-        f"with the response {reconstructor.response_of(known_response)}.",
+        f"with the response {reconstructor.response_of(origin)}.",
         "1.0, or 0 stops, is the radiance that just clips the photograph.",
     ]
     if reconstructor.alignment:

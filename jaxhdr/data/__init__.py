@@ -8,16 +8,20 @@ but not TensorFlow.
 """
 
 from jaxhdr.data.batches import train_batches, validation_images
+from jaxhdr.data.drawn_views import create_ranges, panoramas_of, view_batches
 from jaxhdr.data.prepared import data_source, data_sources, names_of
 from jaxhdr.data.summaries import SplitSummary, Summary, summarise
 
 __all__ = [
     "SplitSummary",
     "Summary",
+    "create_ranges",
     "data_source",
     "data_sources",
     "names_of",
+    "panoramas_of",
     "summarise",
     "train_batches",
     "validation_images",
+    "view_batches",
 ]

@@ -98,17 +98,18 @@ def from_config(
         raise UserError(
             f"{name} has no images in split {section['validation_split']!r}"
         )
+    fields = {**config["camera"], **config["eval"].get("camera", {})}
     protocol = {
         "data": name,
         "split": section["validation_split"],
         "camera_seed": config["eval"]["seed"],
-        "camera": dict(config["camera"]),
+        "camera": fields,
         "camera_curves": config.get("camera_curves", ""),
         "photographs": "the data set's own where it has them, else the camera's",
     }
 
     def read(skip: Container[str]) -> Iterator[Example]:
-        device = camera.create_camera(**config["camera"])
+        device = camera.create_camera(**fields)
         path = config.get("camera_curves")
         curves = camera.read_curves(path) if path else None
         seed = jax.random.key(config["eval"]["seed"])

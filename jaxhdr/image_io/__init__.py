@@ -14,6 +14,7 @@ from jaxhdr.image_io.formats import (
     is_hdr_suffix,
 )
 from jaxhdr.image_io.measured_photos import Measured, Photograph, read_photograph
+from jaxhdr.image_io.origin import Origin, origin_of
 from jaxhdr.image_io.photos import (
     AlreadyHdrError,
     encoded_of_pil,
@@ -28,7 +29,6 @@ from jaxhdr.image_io.radiance_files import (
     write_hdr,
     write_tiled_exr,
 )
-from jaxhdr.image_io.raw_files import known_response
 from jaxhdr.image_io.ultra_hdr_files import write_ultra_hdr
 from jaxhdr.image_io.write_options import check_hdr_suffix, check_writing
 from jaxhdr.options import HDR_SUFFIXES
@@ -41,6 +41,7 @@ __all__ = [
     "AlreadyHdrError",
     "CameraExif",
     "Measured",
+    "Origin",
     "Photograph",
     "PillowImage",
     "check_hdr_suffix",
@@ -48,9 +49,9 @@ __all__ = [
     "encoded_of_pil",
     "is_hdr_suffix",
     "is_left_out",
-    "known_response",
     "layer_names",
     "list_folder",
+    "origin_of",
     "read_encoded",
     "read_exif",
     "read_hdr",

@@ -79,7 +79,7 @@ def read_exif(path: str | os.PathLike) -> CameraExif:
     """
     kind = formats.detect_format(formats.read_head(path))
     try:
-        exif = _load(path, kind)
+        exif = load(path, kind)
         taken = exif.get_ifd(_EXIF_IFD)
     except Exception:  # damaged EXIF raises many types and counts as none
         return CameraExif()
@@ -87,11 +87,11 @@ def read_exif(path: str | os.PathLike) -> CameraExif:
     if iso in (None, _ISO_IS_ELSEWHERE):
         others = (_number(taken, tag) for tag in _OTHER_ISO)
         iso = next((other for other in others if other), iso)
-    time = _text(taken, _TIME_TAKEN) or _text(exif, _DATE_TIME)
+    time = text(taken, _TIME_TAKEN) or text(exif, _DATE_TIME)
     return CameraExif(
-        make=_text(exif, _MAKE),
-        model=_text(exif, _MODEL),
-        lens=_text(taken, _LENS),
+        make=text(exif, _MAKE),
+        model=text(exif, _MODEL),
+        lens=text(taken, _LENS),
         time=time if _TIME.fullmatch(time) else "",
         exposure_time=_number(taken, _EXPOSURE_TIME),
         aperture=_number(taken, _F_NUMBER),
@@ -163,7 +163,15 @@ def _put_known(tags: Any, texts: dict[int, str]) -> None:
             tags[tag] = text
 
 
-def _load(path: str | os.PathLike, kind: str | None) -> Image.Exif:
+def load(path: str | os.PathLike, kind: str | None) -> Image.Exif:
+    """Returns the EXIF of a file; without tags if it has none.
+
+    Damaged EXIF raises many types of errors.
+
+    Args:
+      path: the file.
+      kind: its format; see `formats.detect_format`.
+    """
     exif = Image.Exif()
     if kind == "png":
         exif.load(png_chunks.read_chunks(path).get(b"eXIf", b""))
@@ -190,7 +198,8 @@ def _of_items(path: str | os.PathLike) -> bytes:
     return b""
 
 
-def _text(tags: Any, tag: int) -> str:
+def text(tags: Any, tag: int) -> str:
+    """Returns the text of a tag without what cannot be printed; "" if it has none."""
     stored = tags.get(tag, "")
     if isinstance(stored, bytes):
         stored = stored.decode("utf-8", errors="replace")

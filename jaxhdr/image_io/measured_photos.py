@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float
 from jaxhdr.errors import UserError, check_choice
 from jaxhdr.image_io import formats, gain_maps, photos
 from jaxhdr.image_io.hdr_photos import read_hdr_photo
+from jaxhdr.image_io.origin import Origin, origin_of
 from jaxhdr.image_io.raster import Raster, to_encoded, to_light
-from jaxhdr.image_io.raw_files import known_response
 from jaxhdr.image_io.transfer import srgb_encode
 from jaxhdr.options import GAIN_MAPS
 
@@ -38,13 +38,13 @@ class Photograph(NamedTuple):
       encoded: display-encoded sRGB in [0, 1].
       measured: what its gain map gives; None without one, and if it is ignored.
       gain_map: "used" or "ignored"; "" if the file has none.
-      known_response: how the file encodes radiance, if it says so.
+      origin: where the pixels come from, as far as the file says it; see `origin_of`.
     """
 
     encoded: Float[np.ndarray, "h w 3"]
     measured: Measured | None = None
     gain_map: str = ""
-    known_response: str | None = None
+    origin: Origin | None = None
 
 
 def read_photograph(path: str | os.PathLike, *, gain_map: str = "use") -> Photograph:
@@ -68,21 +68,20 @@ def read_photograph(path: str | os.PathLike, *, gain_map: str = "use") -> Photog
             # `read_encoded` logs why.
             return Photograph(photos.read_encoded(path), gain_map="ignored")
         if found is None:
-            known = known_response(path)
-            return Photograph(photos.read_encoded(path), known_response=known)
+            return Photograph(photos.read_encoded(path), origin=origin_of(path))
         if found.recipe.is_base_hdr:
             return _of_hdr_base(path, kind, found, gain_map=gain_map)
         raster = photos.decode(path, kind)
         encoded = to_encoded(raster, name=str(path))
         if gain_map == "ignore":
-            return Photograph(encoded, gain_map="ignored")
+            return Photograph(encoded, gain_map="ignored", origin=origin_of(path))
         try:
             measured = _measured(path, kind, found, raster)
             measured.is_clipped[encoded < gain_maps.CLIPPED] = False
         except gain_maps.DamagedGainMap as error:
             gain_maps.warn(path, error)
             return Photograph(encoded, gain_map="ignored")
-        return Photograph(encoded, measured, "used")
+        return Photograph(encoded, measured, "used", origin_of(path))
 
 
 def read_hdr_of_gain_map(

@@ -14,6 +14,8 @@ _KEPT: Final = frozenset(
     {b"IHDR", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf"}
 )
 _MAX_KEPT: Final = 64 * 2**20
+_MAX_TEXT: Final = 2**12
+_MOST_TEXTS: Final = 64
 _MAX_PROFILE: Final = 64 * 2**20
 
 # Text and profiles, whose size decoders limit.
@@ -38,6 +40,31 @@ def read_chunks(path: str | os.PathLike) -> dict[bytes, bytes]:
                 file.seek(4, os.SEEK_CUR)
             else:
                 file.seek(length + 4, os.SEEK_CUR)
+
+
+def read_texts(path: str | os.PathLike) -> dict[str, str]:
+    """Returns the short texts of the chunks `tEXt` by their keywords.
+
+    Texts may stand behind the pixels, too. Longer texts and the end of a truncated file
+    are left out.
+    """
+    texts: dict[str, str] = {}
+    with open(path, "rb") as file:
+        file.seek(_SIGNATURE_SIZE)
+        while len(texts) < _MOST_TEXTS:
+            try:
+                length, name = _head(file)
+            except ValueError:
+                break
+            if name == b"IEND":
+                break
+            if name == b"tEXt" and length <= _MAX_TEXT:
+                keyword, _, text = file.read(length).partition(b"\0")
+                texts[keyword.decode("latin-1")] = text.decode("latin-1")
+                file.seek(4, os.SEEK_CUR)
+            else:
+                file.seek(length + 4, os.SEEK_CUR)
+    return texts
 
 
 def has_text_or_profile(path: str | os.PathLike) -> bool:

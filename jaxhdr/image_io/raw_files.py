@@ -10,7 +10,7 @@ import importlib
 import os
 import struct
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Final, Literal
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from jaxtyping import Float
@@ -33,19 +33,6 @@ _MOST_DIRECTORIES: Final = 32
 _MOST_VALUES: Final = 2**17  # of one tag, the tiles of a large image
 
 _Directory = dict[int, tuple[int, ...]]
-
-
-def known_response(path: str | os.PathLike) -> Literal["srgb"] | None:
-    """Returns how a photograph encodes radiance if its file says so, else None.
-
-    Camera raw files hold radiance itself, and `read_encoded` encodes it as sRGB. The
-    colour space that other files name says nothing of the tone curve of the camera.
-
-    Raises:
-      UserError: the file is unreadable.
-    """
-    kind = formats.detect_format(formats.read_head(path))
-    return "srgb" if is_camera_raw(path, kind) else None
 
 
 def is_camera_raw(path: str | os.PathLike, kind: str | None) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from jaxhdr.errors import UserError, check_not_endless
 from jaxhdr.imaging import color, jpeg
@@ -56,6 +56,14 @@ class Pair(NamedTuple):
     hdr: Float[Array, "b h w 3"]
 
 
+class Responses(NamedTuple):
+    """The responses of cameras."""
+
+    is_srgb: Bool[Array, " b"]
+    stops: Float[Array, "b codes"]
+    """The radiance of each code, in stops from white."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Camera:
     """The distributions of what is drawn at random for each image.
@@ -64,30 +72,43 @@ class Camera:
       clipped_fraction: range of the share of pixels that clip, drawn uniformly.
       unclipped_share: share of images that are exposed so that nothing clips, whatever
         `clipped_fraction` is.
-      curve_shares: shares of the response families (sRGB, sigmoid, gamma).
+      curve_shares: shares of the response families (sRGB, sigmoid, gamma), and of
+        tone curves as a fourth.
       sigmoid_exponent: mean and standard deviation of n in (1 + s) x^n / (x^n + s);
         0.9 and 0.1 are those of HDRCNN (Eilertsen et al. 2017, section 5.1).
       sigmoid_offset: mean and standard deviation of s; 0.6 and 0.1 are those of HDRCNN.
       gamma: range of g in x^(1 / g), drawn uniformly.
+      tone_contrast: range of c in the tone curve (1 - c) v + c (3 v^2 - 2 v^3), where v
+        is a power of the sRGB-encoded value; drawn uniformly. Phones and developers of
+        raw photographs raise contrast by such curves.
+      tone_power: range of the logarithm to the base 2 of that power, drawn uniformly.
       color_cast: standard deviation, in stops, of the gain of each channel. It acts as
         a coloured light: photograph and radiance have the same cast.
       read_noise: largest standard deviation of the constant noise, in units of
         white; drawn uniformly from 0.
       shot_noise: largest standard deviation, at white, of the noise that grows with the
         square root of radiance; drawn uniformly from 0.
+      finish_share: share of images that the camera smooths or sharpens after its
+        response.
+      sharpening: range of the share of the difference from the mean of 3 x 3 pixels
+        that is then added, drawn uniformly; it smooths where it is negative.
       jpeg_share: share of images that are compressed.
       jpeg_quality: range of the quality (libjpeg's 1 to 100), drawn uniformly.
     """
 
     clipped_fraction: tuple[float, float] = (0.0, 0.15)
     unclipped_share: float = 0.0
-    curve_shares: tuple[float, float, float] = (0.35, 0.45, 0.2)
+    curve_shares: tuple[float, ...] = (0.35, 0.45, 0.2)
     sigmoid_exponent: tuple[float, float] = (0.9, 0.1)
     sigmoid_offset: tuple[float, float] = (0.6, 0.1)
     gamma: tuple[float, float] = (1.8, 2.4)
+    tone_contrast: tuple[float, float] = (-0.2, 0.8)
+    tone_power: tuple[float, float] = (-0.5, 0.5)
     color_cast: float = 0.0
     read_noise: float = 0.002
     shot_noise: float = 0.008
+    finish_share: float = 0.0
+    sharpening: tuple[float, float] = (-0.5, 1.0)
     jpeg_share: float = 0.5
     jpeg_quality: tuple[float, float] = (60.0, 98.0)
 
@@ -153,6 +174,21 @@ def simulate(
     return Pair(*photograph(keys, hdr, clipping_levels))
 
 
+def levels_on_device(
+    hdr: Float[Array, "b h w 3"], *, step: int = 4
+) -> Float[Array, "b fractions"]:
+    """Returns the clipping levels of images on the device, nearly as `clipping_levels`.
+
+    The largest value is exact. All others are of one pixel in `step` x `step`, because
+    sorting takes longer than all else.
+    """
+    brightest = hdr.max(axis=-1)
+    some = brightest[:, ::step, ::step].reshape(len(hdr), -1)
+    shares = 1 - jnp.asarray(CLIPPED_FRACTIONS[1:])
+    quantiles = jnp.quantile(some, shares, axis=1).T
+    return jnp.concatenate([brightest.max(axis=(1, 2))[:, None], quantiles], axis=1)
+
+
 def _photograph(key, hdr, levels, *, camera, curves):
     exposure, noise, response, compression = jax.random.split(key, 4)
     fraction = jax.random.uniform(
@@ -171,6 +207,8 @@ def _photograph(key, hdr, levels, *, camera, curves):
         hdr = hdr * jnp.exp2(stops - stops.max())[None, None]
     exposed = jnp.clip(add_noise(noise, hdr, camera=camera), 0.0, 1.0)
     encoded = respond(response, exposed, camera=camera, curves=curves)
+    if camera.finish_share:
+        encoded = _finish(jax.random.fold_in(key, 6), encoded, camera=camera)
     encoded = _quantise(_maybe_jpeg(compression, _quantise(encoded), camera=camera))
     return encoded, hdr
 
@@ -203,25 +241,57 @@ def add_noise(
 
 def respond(
     key: Key[Array, ""],
-    exposed: Float[Array, "h w 3"],
+    exposed: Float[Array, "*shape"],
     *,
     camera: Camera,
     curves: Float[Array, "curves samples"] | None = None,
-) -> Float[Array, "h w 3"]:
+) -> Float[Array, "*shape"]:
     """Returns `exposed`, in [0, 1], after a random response with range [0, 1]."""
     family_key, *keys = jax.random.split(key, 4)
-    shares = jnp.asarray(camera.curve_shares) / sum(camera.curve_shares)
-    family = jax.random.choice(family_key, 3, p=shares)
     middle = _sigmoid if curves is None else _measured
-    return jax.lax.switch(
-        family,
-        (
-            lambda x: color.srgb_encode(x),
-            lambda x: middle(keys[0], keys[1], x, camera, curves),
-            lambda x: _gamma(keys[2], x, camera),
-        ),
-        exposed,
+    families = (
+        lambda x: color.srgb_encode(x),
+        lambda x: middle(keys[0], keys[1], x, camera, curves),
+        lambda x: _gamma(keys[2], x, camera),
+        lambda x: _tone(jax.random.fold_in(key, 4), x, camera),
     )
+    return jax.lax.switch(_family(family_key, camera), families, exposed)
+
+
+def responses(
+    key: Key[Array, ""],
+    count: int,
+    codes: Float[Array, " codes"],
+    *,
+    camera: Camera,
+    curves: Float[Array, "curves samples"] | None = None,
+) -> Responses:
+    """Returns the responses of the cameras that `simulate` draws from the same key.
+
+    Args:
+      key: random key.
+      count: number of images.
+      codes: encoded values in (0, 1].
+      camera: distributions of the random values.
+      curves: as for `simulate`.
+    """
+
+    def one(key: Array) -> Responses:
+        _, _, response, _ = jax.random.split(key, 4)
+        stops = jnp.linspace(-_LARGEST_RANGE_STOPS, 0.0, 2048)
+        exposed = jnp.exp2(stops)
+        rising = respond(response, exposed, camera=camera, curves=curves)
+        family_key, *_ = jax.random.split(response, 4)
+        return Responses(
+            _family(family_key, camera) == 0, jnp.interp(codes, rising, stops)
+        )
+
+    return jax.vmap(one)(jax.random.split(key, count))
+
+
+def _family(key: Array, camera: Camera) -> Array:
+    shares = jnp.asarray(camera.curve_shares) / sum(camera.curve_shares)
+    return jax.random.choice(key, len(camera.curve_shares), p=shares)
 
 
 def _sigmoid(exponent_key, offset_key, x, camera, _curves):
@@ -241,6 +311,37 @@ def _measured(curve_key, _key, x, _camera, curves):
 def _gamma(key, x, camera):
     low, high = camera.gamma
     return x ** (1 / jax.random.uniform(key, minval=low, maxval=high))
+
+
+def _tone(key, x, camera):
+    contrast_key, power_key = jax.random.split(key)
+    low, high = camera.tone_contrast
+    contrast = jax.random.uniform(contrast_key, minval=low, maxval=high)
+    low, high = camera.tone_power
+    power = jnp.exp2(jax.random.uniform(power_key, minval=low, maxval=high))
+    v = color.srgb_encode(x) ** power
+    return (1 - contrast) * v + contrast * v**2 * (3 - 2 * v)
+
+
+def _finish(key, encoded, *, camera):
+    """Returns the image sharpened or smoothed by a random strength, or as it is."""
+    share_key, strength_key = jax.random.split(key)
+    low, high = camera.sharpening
+    strength = jax.random.uniform(strength_key, minval=low, maxval=high)
+    is_finished = jax.random.uniform(share_key) < camera.finish_share
+    mean = encoded
+    for axis in (0, 1):
+        padding = [(1, 1) if axis == each else (0, 0) for each in range(3)]
+        padded = jnp.pad(mean, padding, mode="edge")
+        mean = (
+            sum(
+                jax.lax.slice_in_dim(padded, n, n + encoded.shape[axis], axis=axis)
+                for n in range(3)
+            )
+            / 3
+        )
+    finished = jnp.clip(encoded + strength * (encoded - mean), 0.0, 1.0)
+    return jnp.where(is_finished, finished, encoded)
 
 
 def _quantise(encoded):

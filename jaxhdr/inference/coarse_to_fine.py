@@ -81,12 +81,18 @@ class CoarseToFine:
         return self.tiled.response
 
     def __call__(
-        self, encoded: Image, *, only_last: bool = False, may_overwrite: bool = False
+        self,
+        encoded: Image,
+        *,
+        prior: float | None = None,
+        only_last: bool = False,
+        may_overwrite: bool = False,
     ) -> Estimate:
         """Returns the stages of an image, or its last one, and the context.
 
         Args:
           encoded: the photograph.
+          prior: as for `TiledModel`.
           only_last: return the last stage only, which takes less memory.
           may_overwrite: whether the result of the last stage may take the memory of
             `encoded`.
@@ -95,26 +101,27 @@ class CoarseToFine:
           UserError: the memory does not suffice.
         """
         if models.sees_single_pixels(self.tiled.model):
-            return self.tiled(encoded, only_last=only_last)
+            return self.tiled(encoded, prior=prior, only_last=only_last)
         size = copy_size(encoded.shape[0], encoded.shape[1], self.long_side)
         if size == encoded.shape[:2] and not self.also_double:
-            stages, context = self.tiled(encoded, only_last=only_last)
+            stages, context = self.tiled(encoded, prior=prior, only_last=only_last)
             units = self._units(stages, encoded)
             return Estimate(_without_waves(stages * units, encoded) / units, context)
         sizes = [size]
         if self.also_double:
             sizes.append((2 * size[0], 2 * size[1]))
-        return self._carried(encoded, sizes, only_last, may_overwrite)
+        return self._carried(encoded, sizes, prior, only_last, may_overwrite)
 
     def _carried(
         self,
         encoded: Image,
         sizes: list[tuple[int, int]],
+        prior: float | None,
         only_last: bool,
         may_overwrite: bool,
     ) -> Estimate:
         copies = [np.clip(resized(encoded, size), 0, 1) for size in sizes]
-        contexts = [self.tiled.context(copy) for copy in copies]
+        contexts = [self.tiled.context(copy, prior) for copy in copies]
         known = models.front_context(contexts[0])
         known = known._replace(noise=full_size.measured_noise(encoded, known))
         if known.noise is not None:

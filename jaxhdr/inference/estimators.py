@@ -22,6 +22,7 @@ from jaxhdr import models
 from jaxhdr.errors import UserError
 from jaxhdr.imaging import expansion
 from jaxhdr.inference.tiling import Span, tile_layout
+from jaxhdr.models.camera_response import TRAINING_SHARE
 
 
 class Estimate(NamedTuple):
@@ -50,6 +51,7 @@ class WholeOperator:
         self,
         encoded: Float[np.ndarray, "h w 3"],
         *,
+        prior: float | None = None,
         only_last: bool = False,
         may_overwrite: bool = False,
     ) -> Estimate:
@@ -106,6 +108,7 @@ class TiledModel:
         self,
         encoded: Float[np.ndarray, "h w 3"],
         *,
+        prior: float | None = None,
         only_last: bool = False,
         may_overwrite: bool = False,
     ) -> Estimate:
@@ -113,6 +116,8 @@ class TiledModel:
 
         Args:
           encoded: the photograph.
+          prior: the probability that its camera encodes as sRGB, by what its file says;
+            None if that is unknown. Only a network that takes a prior reads it.
           only_last: return the last stage only, which takes less memory.
           may_overwrite: whether the result may take the memory of `encoded`; a network
             that computes at full size does not need to.
@@ -120,11 +125,17 @@ class TiledModel:
         Raises:
           UserError: the memory does not suffice.
         """
-        context = self.context(encoded)
+        context = self.context(encoded, prior)
         return Estimate(self.stages(encoded, context, only_last=only_last), context)
 
-    def context(self, encoded: Float[np.ndarray, "h w 3"]) -> Any:
+    def context(
+        self, encoded: Float[np.ndarray, "h w 3"], prior: float | None = None
+    ) -> Any:
         """Returns what the network knows of a whole image, or None.
+
+        Args:
+          encoded: the image.
+          prior: as for a call.
 
         Raises:
           UserError: the memory does not suffice.
@@ -132,8 +143,16 @@ class TiledModel:
         if not self._has_context:
             return None
         with _memory_errors(encoded, "pass a smaller image"):
-            context = _whole_context(self._params, encoded[None], model=self.model)
+            context = _whole_context(
+                self._params, encoded[None], *self._known(prior), model=self.model
+            )
             return jax.block_until_ready(context)
+
+    def _known(self, prior: float | None) -> tuple[jax.Array, ...]:
+        """Returns what the method `context` takes beside the image."""
+        if not models.takes_prior(self.model):
+            return ()
+        return (jnp.float32(TRAINING_SHARE if prior is None else prior),)
 
     def stages(
         self, encoded: Float[np.ndarray, "h w 3"], context: Any, *, only_last: bool
@@ -191,9 +210,12 @@ def _memory_errors(encoded: Float[np.ndarray, "h w 3"], advice: str) -> Iterator
 
 @functools.partial(jax.jit, static_argnames="model")
 def _whole_context(
-    params: Any, encoded: Float[Array, "1 h w 3"], *, model: nn.Module
+    params: Any,
+    encoded: Float[Array, "1 h w 3"],
+    *known: Float[Array, ""],
+    model: nn.Module,
 ) -> Any:
-    return model.apply({"params": params}, encoded, method="context")
+    return model.apply({"params": params}, encoded, *known, method="context")
 
 
 @functools.partial(jax.jit, static_argnames="model")

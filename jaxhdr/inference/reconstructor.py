@@ -24,7 +24,8 @@ from jaxhdr.inference import coarse_to_fine
 from jaxhdr.inference.coarse_to_fine import CoarseToFine
 from jaxhdr.inference.estimators import TiledModel, WholeOperator
 from jaxhdr.inference.measured import combine
-from jaxhdr.options import PRECISIONS, RESPONSES
+from jaxhdr.models.camera_response import TRAINING_SHARE
+from jaxhdr.options import PRECISIONS, PRIORS, RESPONSES
 from jaxhdr.storage.pretrained import Pretrained, StrPath, load_pretrained
 
 TILES: Final = {"float32": 768, "bfloat16": 1280}
@@ -47,6 +48,15 @@ class Details(NamedTuple):
     """What the model knew of the whole image, in its own scale; None for most."""
     factors: Float[np.ndarray, " stages"]
     """What aligned each stage: 1 for a model whose own scale is `ldr_white`."""
+
+    @property
+    def probability_of_srgb(self) -> float | None:
+        """The probability that the camera encoded as sRGB says, by prior and pixels.
+
+        It is None if the model does not estimate it.
+        """
+        probability = models.front_context(self.context).srgb
+        return None if probability is None else float(probability[0])
 
 
 class Reconstructor:
@@ -103,7 +113,8 @@ class Reconstructor:
             BF16, AMX) where oneDNN is used, else float32.
           response: `estimated` leaves it to the model how the camera encoded its
             radiance; `srgb` says that it is known to have been as sRGB. `auto` is
-            `srgb` for camera raw, whose response is known, else `estimated`.
+            `srgb` for camera raw, whose response is known, else `estimated`, with the
+            prior of `options.PRIORS` for what the file says of its origin.
           progress: show a bar over tiles, on a terminal.
 
         Raises:
@@ -125,6 +136,7 @@ class Reconstructor:
         )
         self._estimate = self._build(response=response)
         self._is_chosen = response != "auto"
+        self._takes_prior = models.takes_prior(loaded.model)
         self.size = None if isinstance(self._estimate, WholeOperator) else size
         self._own_scale = loaded.scale
         self.label = loaded.label
@@ -138,7 +150,7 @@ class Reconstructor:
         image: ImageLike,
         *,
         may_overwrite: bool = False,
-        known_response: str | None = None,
+        origin: image_io.Origin | None = None,
     ) -> Float[np.ndarray, "h w 3"]:
         """Returns the HDR image of a photograph.
 
@@ -149,8 +161,8 @@ class Reconstructor:
           image: a file; a Pillow image; or an array (h, w, 3) or (h, w), uint8,
             uint16, or float in [0, 1], display-encoded sRGB.
           may_overwrite: whether the result may take the memory of a float32 array.
-          known_response: what `image_io.known_response` returned for the file of an
-            array; it counts if the response was chosen as `auto`.
+          origin: what `image_io.origin_of` returned for the file of an array; it counts
+            if the response was chosen as `auto`.
 
         Raises:
           UserError: the image cannot be used, or the memory does not suffice.
@@ -159,13 +171,13 @@ class Reconstructor:
         if isinstance(image, str | os.PathLike):
             photograph = image_io.read_photograph(image)
             image, measured = photograph.encoded, photograph.measured
-            known_response = photograph.known_response
+            origin = photograph.origin
             may_overwrite = True  # nobody else has the pixels
         details = self._run(
             image,
             only_last=True,
             may_overwrite=may_overwrite,
-            known_response=known_response,
+            origin=origin,
         )
         hdr = details.stages[0]
         return hdr if measured is None else combine(measured, hdr)
@@ -182,28 +194,52 @@ class Reconstructor:
         return self.details(image).stages
 
     def details(
-        self, image: ImageLike, *, known_response: str | None = None
+        self,
+        image: ImageLike,
+        *,
+        only_last: bool = False,
+        may_overwrite: bool = False,
+        origin: image_io.Origin | None = None,
     ) -> Details:
         """Returns all estimates, and what they were made with.
 
+        The gain map of a file is ignored.
+
         Args:
           image: as for a call.
-          known_response: as for a call.
+          only_last: return the last stage only, which takes less memory.
+          may_overwrite: as for a call; only with `only_last`.
+          origin: as for a call.
 
         Raises:
           UserError: as for a call.
         """
-        return self._run(image, only_last=False, known_response=known_response)
+        return self._run(
+            image, only_last=only_last, may_overwrite=may_overwrite, origin=origin
+        )
 
-    def response_of(self, known_response: str | None) -> str:
+    def response_of(self, origin: image_io.Origin | None) -> str:
         """Returns how a photograph is taken to be encoded, "estimated" or "srgb".
 
         Args:
-          known_response: what `image_io.known_response` returned for its file.
+          origin: what `image_io.origin_of` returned for its file.
         """
-        if self._is_chosen or known_response is None:
-            return self.response
-        return known_response
+        is_known = origin == "raw" and not self._is_chosen
+        return "srgb" if is_known else self.response
+
+    def prior_of(self, origin: image_io.Origin | None) -> float | None:
+        """Returns the probability of an sRGB camera before the photograph is seen.
+
+        It is None if the model takes no prior, or the response is not estimated.
+
+        Args:
+          origin: what `image_io.origin_of` returned for its file.
+        """
+        if not self._takes_prior or self.response_of(origin) != "estimated":
+            return None
+        if self._is_chosen or origin is None:
+            return TRAINING_SHARE
+        return PRIORS[origin]
 
     @functools.cached_property
     def _estimate_of_srgb(self) -> TiledModel | WholeOperator | CoarseToFine:
@@ -215,16 +251,17 @@ class Reconstructor:
         *,
         only_last: bool,
         may_overwrite: bool = False,
-        known_response: str | None = None,
+        origin: image_io.Origin | None = None,
     ) -> Details:
         encoded = to_encoded(image)
         if isinstance(image, str | os.PathLike):
-            known_response = image_io.known_response(image)
-        is_own = self.response_of(known_response) == self.response
+            origin = image_io.origin_of(image)
+        is_own = self.response_of(origin) == self.response
         estimate = self._estimate if is_own else self._estimate_of_srgb
         # An alignment needs the pixels afterwards.
         stages, context = estimate(
             encoded,
+            prior=self.prior_of(origin),
             only_last=only_last,
             may_overwrite=may_overwrite and only_last and not self.alignment,
         )

@@ -20,6 +20,7 @@ from typing import Any
 from flax import linen as nn
 
 from jaxhdr.errors import UserError
+from jaxhdr.models.camera_response import CameraResponse
 from jaxhdr.models.fhdr import FHDR
 from jaxhdr.models.front import Front, FrontContext
 from jaxhdr.models.response import Response
@@ -27,6 +28,7 @@ from jaxhdr.models.sparam import Context, SParam
 from jaxhdr.models.sparam_lstm import SParamLSTM
 
 MODELS: dict[str, type[nn.Module]] = {
+    "camera_response": CameraResponse,
     "fhdr": FHDR,
     "response": Response,
     "sparam": SParam,
@@ -61,7 +63,17 @@ def estimates_response(model: nn.Module) -> bool:
         return estimates_response(model.sparam)
     if isinstance(model, FHDR | SParam):
         return model.front.response == "estimated"
-    return isinstance(model, Response)
+    return isinstance(model, CameraResponse | Response)
+
+
+def takes_prior(model: Any) -> bool:
+    """Returns whether the model's method `context` takes a prior after the image.
+
+    The prior is the probability of an sRGB camera by what the file of the photograph
+    says; see `Front.context`.
+    """
+    front = front_of(model)
+    return (front.response, front.estimator) == ("estimated", "belief")
 
 
 def front_of(model: nn.Module) -> Front:

@@ -23,7 +23,7 @@ from jaxhdr.errors import UserError, check_choice, check_count, check_number
 from jaxhdr.imaging import color
 from jaxhdr.models.checks import check_dtype
 from jaxhdr.models.feedback import FEATURES, Features, Iteration
-from jaxhdr.models.front import Front, FrontContext
+from jaxhdr.models.front import Front, FrontContext, Prior
 from jaxhdr.models.layers import Convolution, Initializer
 from jaxhdr.models.loops import LOOPS, repeat
 
@@ -113,9 +113,11 @@ class FHDR(nn.Module):
         radius = _INPUT_RADIUS + self.num_iterations * iteration + _OUTPUT_RADIUS
         return self.front.receptive_radius + radius
 
-    def context(self, encoded: Float[Array, "b h w 3"]) -> FrontContext:
-        """Returns what the front end knows of whole images."""
-        return self.front.context(encoded)
+    def context(
+        self, encoded: Float[Array, "b h w 3"], prior: Prior | None = None
+    ) -> FrontContext:
+        """Returns what the front end knows of whole images; see there."""
+        return self.front.context(encoded, prior)
 
     @nn.compact
     def __call__(

@@ -15,8 +15,19 @@ from jaxtyping import Array, Float
 
 from jaxhdr.errors import check_choice
 from jaxhdr.imaging import color, noise
+from jaxhdr.models.camera_response import (
+    TRAINING_SHARE,
+    CameraResponse,
+    mean_slopes,
+    probability_of_srgb,
+)
 from jaxhdr.models.response import Response, ResponseSlopes, linearise
 from jaxhdr.options import RESPONSES
+
+ESTIMATORS = ("statistics", "belief")
+
+Prior = Float[Array, ""] | float
+"""Probability that a camera encodes as sRGB before the photograph is seen."""
 
 
 class FrontContext(NamedTuple):
@@ -26,6 +37,9 @@ class FrontContext(NamedTuple):
     """The camera's response; None where it is taken for sRGB's."""
     noise: Float[Array, " b"] | None = None
     """The standard deviation of the noise, in units of white; None: do not smooth."""
+    srgb: Float[Array, " b"] | None = None
+    """The probability that the camera encodes as sRGB; None where nobody estimates it.
+    The response is the mean over both cases."""
 
 
 class Front(nn.Module):
@@ -38,17 +52,22 @@ class Front(nn.Module):
       response: how the photograph is taken to be encoded, one of
         `jaxhdr.options.RESPONSES`.
         `srgb`: as sRGB says.
-        `estimated`: by a curve that `Response` estimates from the whole image (92,174
-        parameters). It is trained alone first, and gets no gradient here.
+        `estimated`: by a curve that is estimated from the whole image. What estimates
+        it is trained alone first, and gets no gradient here.
+      estimator: what estimates the response, one of `ESTIMATORS`.
+        `statistics`: `Response`, of the first weights (92,174 parameters).
+        `belief`: `CameraResponse`, which takes a prior (634,072 parameters).
       smooth_noise: whether the noise of the photograph is measured in its dark pixels
         and smoothed out.
     """
 
     response: str = "srgb"
+    estimator: str = "statistics"
     smooth_noise: bool = False
 
     def __post_init__(self):
         check_choice("response", self.response, RESPONSES)
+        check_choice("estimator", self.estimator, ESTIMATORS)
         super().__post_init__()
 
     @property
@@ -57,15 +76,29 @@ class Front(nn.Module):
         return noise.RADIUS if self.smooth_noise else 0
 
     @nn.compact
-    def context(self, encoded: Float[Array, "b h w 3"]) -> FrontContext:
-        """Returns the responses and the noise of whole images, as far as asked for."""
-        slopes = deviation = None
-        if self.response == "estimated":
+    def context(
+        self, encoded: Float[Array, "b h w 3"], prior: Prior | None = None
+    ) -> FrontContext:
+        """Returns the responses and the noise of whole images, as far as asked for.
+
+        Args:
+          encoded: the photographs.
+          prior: what their files say of the cameras; None for the share that the
+            estimate was trained with. Only the estimator `belief` reads it.
+        """
+        slopes = deviation = srgb = None
+        if self.response == "estimated" and self.estimator == "statistics":
             estimate = Response(dropout_rate=0.0, name="response")
             slopes = jax.lax.stop_gradient(estimate.context(encoded))
+        elif self.response == "estimated":
+            estimate = CameraResponse(dropout_rate=0.0, name="camera_response")
+            belief = jax.lax.stop_gradient(estimate.context(encoded))
+            prior = TRAINING_SHARE if prior is None else prior
+            slopes = mean_slopes(belief, prior)
+            srgb = probability_of_srgb(belief, prior)
         if self.smooth_noise:
             deviation = noise.measure(linearise(encoded, slopes))
-        return FrontContext(slopes, deviation)
+        return FrontContext(slopes, deviation, srgb)
 
     def __call__(
         self, encoded: Float[Array, "b h w 3"], context: FrontContext

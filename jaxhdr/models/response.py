@@ -39,8 +39,8 @@ _HIDDEN = 128
 
 # Ends of the curve's segments, in stops of the sRGB-decoded value. Code 1 of 255 is at
 # -11.7; nothing is below the first.
-_KNOTS = np.array([-24, -10, -9, -8, -7, -6, -5, -4, -3, -2.5, -2, -1.5, -1, -0.5, 0])
-_SEGMENTS = len(_KNOTS) - 1
+KNOTS = np.array([-24, -10, -9, -8, -7, -6, -5, -4, -3, -2.5, -2, -1.5, -1, -0.5, 0])
+_SEGMENTS = len(KNOTS) - 1
 
 
 class Response(nn.Module):
@@ -65,7 +65,7 @@ class Response(nn.Module):
     @nn.compact
     def context(self, encoded: Float[Array, "b h w 3"]) -> ResponseSlopes:
         """Returns the slopes of whole images; before training all are 1."""
-        x = jax.vmap(_statistics)(jax.lax.stop_gradient(encoded))
+        x = jax.vmap(statistics)(jax.lax.stop_gradient(encoded))
         dropout = nn.Dropout(
             self.dropout_rate, deterministic=not self.has_rng("dropout")
         )
@@ -92,10 +92,10 @@ def expand(
     of straight segments with these slopes, which are positive. If all of them are 1, it
     is sRGB decoding. It maps 0 to 0 and 1 to 1, and rises between them.
     """
-    lowest, *_ = _KNOTS
+    lowest, *_ = KNOTS
     x = jnp.log2(jnp.maximum(color.srgb_decode(encoded), 2.0**lowest))
     below_white = jnp.zeros_like(x)
-    for i, (low, high) in enumerate(itertools.pairwise(_KNOTS)):
+    for i, (low, high) in enumerate(itertools.pairwise(KNOTS)):
         within = jnp.clip(high - x, 0.0, high - low)
         below_white += slopes[:, i, None, None, None] * within
     return jnp.where(encoded > 0, jnp.exp2(-below_white), 0.0)
@@ -110,7 +110,7 @@ def linearise(
     return expand(encoded, slopes)
 
 
-def _statistics(encoded: Float[Array, "h w 3"]) -> Float[Array, " statistics"]:
+def statistics(encoded: Float[Array, "h w 3"]) -> Float[Array, " statistics"]:
     """Returns the histograms of an image, each with mean 0 and deviation 1."""
     small = _shrink(encoded)
     values = jnp.stack([_shares(_bin(x, _VALUE_BINS), _VALUE_BINS) for x in small.T])

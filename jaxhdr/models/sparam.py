@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from jaxhdr.errors import UserError, check_choice, check_count
 from jaxhdr.imaging import regions, scurve
 from jaxhdr.models.checks import check_dropout_rate
-from jaxhdr.models.front import Front, FrontContext
+from jaxhdr.models.front import Front, FrontContext, Prior
 from jaxhdr.models.layers import Convolution, max_pool
 from jaxhdr.models.vgg import VGG, VGG16_DEPTHS
 
@@ -102,8 +102,13 @@ class SParam(nn.Module):
         return self.front.receptive_radius
 
     @nn.compact
-    def context(self, encoded: Float[Array, "b h w 3"]) -> Context:
-        """Returns the curves and the edges of the regions of whole images."""
+    def context(
+        self, encoded: Float[Array, "b h w 3"], prior: Prior | None = None
+    ) -> Context:
+        """Returns the curves and the edges of the regions of whole images.
+
+        The prior is that of the front end; see there.
+        """
         small = _shrink(encoded)
         edges = regions.histogram_edges(small, num_regions=self.num_regions)
         maps = regions.region_maps(small, edges)
@@ -127,7 +132,7 @@ class SParam(nn.Module):
         edges = regions.histogram_edges(encoded, num_regions=self.num_regions)
         if self.curve_of == "encoded":
             return Context(curve, edges)
-        return Context(curve, edges, self.front.context(encoded))
+        return Context(curve, edges, self.front.context(encoded, prior))
 
     def __call__(
         self, encoded: Float[Array, "b h w 3"], context: Context | None = None

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from jaxhdr.imaging import color, regions
 from jaxhdr.models import conv_lstm
 from jaxhdr.models.conv_lstm import ConvLSTMNet
+from jaxhdr.models.front import Prior
 from jaxhdr.models.sparam import Context, SParam
 
 # Pixels to each side that the decoder sees: half of each kernel.
@@ -44,9 +45,14 @@ class SParamLSTM(nn.Module):
         steps = self.sparam.num_regions
         return self.sparam.receptive_radius + steps + 1 + _DECODER_RADIUS
 
-    def context(self, encoded: Float[Array, "b h w 3"]) -> Context:
-        """Returns the curves and the edges of the regions of whole images."""
-        return self.sparam.context(encoded)
+    def context(
+        self, encoded: Float[Array, "b h w 3"], prior: Prior | None = None
+    ) -> Context:
+        """Returns the curves and the edges of the regions of whole images.
+
+        The prior is that of the front end; see there.
+        """
+        return self.sparam.context(encoded, prior)
 
     def __call__(
         self, encoded: Float[Array, "b h w 3"], context: Context | None = None

@@ -7,6 +7,7 @@ resumed run repeats an uninterrupted one.
 """
 
 import contextlib
+import dataclasses
 import json
 import math
 import pathlib
@@ -20,6 +21,7 @@ from jaxtyping import Array
 
 from jaxhdr import data
 from jaxhdr.errors import UserError
+from jaxhdr.imaging import panorama
 from jaxhdr.models import create_model
 from jaxhdr.storage import checkpoints, run_log
 from jaxhdr.training import initialisation, validation
@@ -46,13 +48,15 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
     """
     model = create_model(**config.model)
     recipe, tables = create_recipe(config, model), load_tables(config)
+    panoramas, names = _panoramas(config)
+    tables = dataclasses.replace(tables, panoramas=panoramas)
     replicated, sharded = _shardings(config.data.batch_size)
     key = jax.random.key(config.seed)
     step_key = jax.random.fold_in(key, 1)
     validate = validation.create_validation(config, model)
     best = validation.create_best(config)
     with (
-        contextlib.closing(_open_batches(config)) as batches,
+        contextlib.closing(_open_batches(config, names)) as batches,
         checkpoints.open_manager(
             workdir, max_to_keep=config.train.checkpoints_to_keep
         ) as manager,
@@ -82,7 +86,7 @@ def train_and_evaluate(config: Any, workdir: pathlib.Path) -> TrainState:
             )
             last = number == config.train.num_steps
             if _is_due(number, config.train.log_every) or last:
-                log.write(number, _finite(terms, number), images=len(batch["hdr"]))
+                log.write(number, _finite(terms, number), images=config.data.batch_size)
             if _is_due(number, config.train.evaluate_every) or last:
                 scores = validate(state.ema_params, number, log)
                 if best.is_improved_by(scores):
@@ -150,9 +154,28 @@ def _shardings(batch_size: int) -> tuple[jax.sharding.Sharding, jax.sharding.Sha
     return replicated, sharded
 
 
-def _open_batches(config: Any) -> Any:
+def _panoramas(config: Any) -> tuple[panorama.Panoramas | None, list[str]]:
+    """Returns the panoramas that views are rendered of, and their names, if any are."""
+    fields = config.data
+    if not config.views.size:
+        return None, []
+    source = data.data_source(
+        fields.name, fields.train_split, data_dir=fields.data_dir or None
+    )
+    names, images = data.panoramas_of(source)
+    return panorama.stack(images), names
+
+
+def _open_batches(config: Any, names: list[str]) -> Any:
     fields = config.data
     data_dir = fields.data_dir or None
+    if names:
+        return data.view_batches(
+            names,
+            batch_size=fields.batch_size,
+            ranges=data.create_ranges(**config.views),
+            seed=config.seed,
+        )
     return data.train_batches(
         *data.data_sources(fields.name, fields.train_split, data_dir=data_dir),
         weights=fields.weights,

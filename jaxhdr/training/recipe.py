@@ -11,11 +11,14 @@ from jaxtyping import Array, Float, PyTree
 
 from jaxhdr.imaging import camera
 from jaxhdr.imaging.camera import Camera
+from jaxhdr.imaging.panorama import Panoramas
+from jaxhdr.models.camera_response import CameraResponse
 from jaxhdr.training import perceptual
 from jaxhdr.training.augmentation import Augmentation, create_augmentation
 from jaxhdr.training.crops import Crop
 from jaxhdr.training.losses import Loss, create_loss
 from jaxhdr.training.optimizer import create_optimizer
+from jaxhdr.training.response_error import ResponseError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,16 +36,18 @@ class Recipe:
       crop: part of each patch that gets stages and a loss, while the model's context
         is that of the whole patch; None for all of it.
       ema_decay: decay of the averaged parameters; 0 for no averaging.
+      view_size: side in pixels of the views that a step renders of `Tables.panoramas`.
     """
 
     model: nn.Module
     optimizer: optax.GradientTransformation
-    loss: Loss = dataclasses.field(default_factory=Loss)
+    loss: Loss | ResponseError = dataclasses.field(default_factory=Loss)
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     camera: Camera = dataclasses.field(default_factory=Camera)
     scale: str = "ldr_white"
     crop: Crop | None = None
     ema_decay: float = 0.0
+    view_size: int = 0
 
 
 @struct.dataclass
@@ -53,10 +58,12 @@ class Tables:
       vgg_params: parameters of VGG19, for a perceptual loss.
       curves: measured camera responses, from `camera.read_curves`; None for the
         sigmoid family.
+      panoramas: what views are rendered of; None if batches have images.
     """
 
     vgg_params: PyTree | None = None
     curves: Float[Array, "curves samples"] | None = None
+    panoramas: Panoramas | None = None
 
 
 def create_recipe(config: Any, model: nn.Module) -> Recipe:
@@ -75,7 +82,7 @@ def create_recipe(config: Any, model: nn.Module) -> Recipe:
     return Recipe(
         model=model,
         optimizer=create_optimizer(config.optimizer, config.train.num_steps),
-        loss=create_loss(**config.loss),
+        loss=_loss(config, model),
         augmentation=create_augmentation(**config.augmentation),
         camera=dataclasses.replace(
             camera.create_camera(**config.camera),
@@ -84,7 +91,14 @@ def create_recipe(config: Any, model: nn.Module) -> Recipe:
         scale=config.loss.scale,
         crop=crop,
         ema_decay=config.optimizer.ema_decay,
+        view_size=config.views.size,
     )
+
+
+def _loss(config: Any, model: nn.Module) -> Loss | ResponseError:
+    if isinstance(model, CameraResponse):
+        return ResponseError()  # the section `loss` compares images
+    return create_loss(**config.loss)
 
 
 def load_tables(config: Any) -> Tables:

@@ -6,7 +6,7 @@ parameters are replicated. All randomness derives from (seed, step).
 
 import functools
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,11 @@ import optax
 from flax import struct
 from jaxtyping import Array, Float, Key, PyTree
 
-from jaxhdr.imaging import camera, scales
+from jaxhdr.imaging import camera, panorama, scales
 from jaxhdr.training import crops
 from jaxhdr.training.augmentation import augment
 from jaxhdr.training.recipe import Recipe, Tables
+from jaxhdr.training.response_error import CODES, ResponseError
 
 # Numbers that make a key of its own from the key of a step; the camera has that itself.
 _CROP, _DROPOUT, _AUGMENTATION = 1, 2, 3
@@ -43,6 +44,8 @@ class _Example(NamedTuple):
     photograph: Float[Array, "b h w 3"]
     encoded: Float[Array, "b _h _w 3"]
     hdr: Float[Array, "b _h _w 3"]
+    responses: camera.Responses | None
+    """Of the cameras that took the photographs, if the loss compares them."""
 
 
 def create_state(params: PyTree, optimizer: optax.GradientTransformation) -> TrainState:
@@ -69,7 +72,8 @@ def train_step(
 
     Args:
       state: state before the step; its buffers are reused, so it is lost.
-      batch: images, as `photographs` takes them.
+      batch: images, as `photographs` takes them, or numbers, as `views` takes them if
+        there are panoramas.
       key: random key of the run; the key of the step is folded from `state.step`.
       recipe: choices of the run, compiled into the step.
       tables: arrays that the step reads.
@@ -134,10 +138,27 @@ def photographs(
     )
 
 
+def views(
+    batch: Mapping[str, Array], panoramas: panorama.Panoramas, *, size: int
+) -> dict[str, Array]:
+    """Returns a batch of images: the views that a batch of numbers describes.
+
+    Args:
+      batch: `panorama` (b,) and `angles` (b, 4), from `data.view_batches`.
+      panoramas: what the views show.
+      size: side of the views in pixels.
+    """
+    angles = panorama.Angles(*batch["angles"].T)
+    hdr = panorama.render(panoramas, batch["panorama"], angles, size=size)
+    return {"hdr": hdr, "clipping_levels": camera.levels_on_device(hdr)}
+
+
 def _example(
     key: Array, batch: Mapping[str, Array], *, recipe: Recipe, tables: Tables
 ) -> _Example:
     """Returns what a step learns from, with radiance in the scale of the recipe."""
+    if tables.panoramas is not None:
+        batch = views(batch, tables.panoramas, size=recipe.view_size)
     batch = augment(
         jax.random.fold_in(key, _AUGMENTATION), batch, augmentation=recipe.augmentation
     )
@@ -151,7 +172,12 @@ def _example(
         encoded, hdr = (
             crops.cut(image, corners, recipe.crop.size) for image in (encoded, hdr)
         )
-    return _Example(pair.encoded, encoded, hdr)
+    responses = None
+    if isinstance(recipe.loss, ResponseError):
+        responses = camera.responses(
+            key, len(hdr), CODES, camera=recipe.camera, curves=tables.curves
+        )
+    return _Example(pair.encoded, encoded, hdr, responses)
 
 
 def _objective(
@@ -166,12 +192,17 @@ def _objective(
     apply = functools.partial(
         recipe.model.apply, {"params": params}, rngs={"dropout": dropout_key}
     )
-    context = apply(example.photograph, method="context")
+    context: Any = apply(example.photograph, method="context")
+    clipped_share = camera.is_clipped(example.encoded).mean()
+    if isinstance(recipe.loss, ResponseError):
+        assert example.responses is not None
+        value, terms = recipe.loss(context, example.responses, example.photograph)
+        return value, terms | {"clipped_share": clipped_share}
     stages, sown = apply(example.encoded, context, mutable=["intermediates"])
     value, terms = recipe.loss(
         stages, example.hdr, example.encoded, vgg_params=tables.vgg_params
     )
-    terms |= {"clipped_share": camera.is_clipped(example.encoded).mean()}
+    terms |= {"clipped_share": clipped_share}
     return value, terms | _minima_of_sown(sown)
 
 

@@ -71,18 +71,6 @@ def test_a_dng_is_turned_upright(tmp_path, orientation):
     np.testing.assert_allclose(linear(found), expected, rtol=0.02, atol=0.002)
 
 
-def test_only_camera_raw_has_a_known_response(tmp_path):
-    write_dng(tmp_path / "x.jpg", patches())
-    assert image_io.known_response(tmp_path / "x.jpg") == "srgb"
-    image_io.write_png(tmp_path / "x.dng", np.ones((2, 3, 3), np.float32))
-    assert image_io.known_response(tmp_path / "x.dng") is None
-    for name in ("x.tif", "x.exr"):
-        image_io.write_hdr(tmp_path / name, np.ones((2, 3, 3), np.float32))
-        assert image_io.known_response(tmp_path / name) is None
-    with pytest.raises(UserError, match="does not exist"):
-        image_io.known_response(tmp_path / "missing.dng")
-
-
 def test_a_name_that_is_no_text_is_read(tmp_path):
     if sys.platform == "linux":
         path = tmp_path / "caf\udce9.dng"
@@ -160,7 +148,7 @@ def test_a_dng_of_floats_is_already_hdr(tmp_path):
 )
 def test_raw_of_other_cameras_is_recognised_by_its_content(tmp_path, head):
     (tmp_path / "x.jpg").write_bytes(head + bytes(200))
-    assert image_io.known_response(tmp_path / "x.jpg") == "srgb"
+    assert image_io.origin_of(tmp_path / "x.jpg") == "raw"
     with pytest.raises(UserError, match="camera raw"):
         image_io.read_encoded(tmp_path / "x.jpg")
     with pytest.raises(UserError, match="as HDR"):

@@ -12,8 +12,9 @@ from jaxhdr.errors import UserError
 from jaxhdr.image_io import read_encoded, write_png
 from jaxhdr.imaging import color
 from jaxhdr.inference import TILES, Reconstructor, reconstruct, to_encoded
-from jaxhdr.models import Response
+from jaxhdr.models import CameraResponse, Response
 from jaxhdr.models.front import Front
+from jaxhdr.options import PRIORS
 from jaxhdr.storage.pretrained import Pretrained
 from tests.random_models import random_pretrained, random_sparam_lstm
 from tests.raw_photos import write_dng
@@ -223,12 +224,41 @@ def test_the_known_response_of_camera_raw_is_used_unless_another_is_chosen(tmp_p
     assert np.abs(estimated(encoded) - srgb(encoded)).max() > 0.01
     np.testing.assert_array_equal(auto(path), srgb(encoded))
     np.testing.assert_array_equal(auto(encoded), estimated(encoded))
-    np.testing.assert_array_equal(auto(encoded, known_response="srgb"), srgb(encoded))
+    np.testing.assert_array_equal(auto(encoded, origin="raw"), srgb(encoded))
     np.testing.assert_array_equal(estimated(path), estimated(encoded))
-    details = auto.details(encoded, known_response="srgb")
+    details = auto.details(encoded, origin="raw")
     np.testing.assert_array_equal(details.stages[-1], srgb(encoded))
     assert auto.response == "estimated"
-    assert (auto.response_of("srgb"), auto.response_of(None)) == ("srgb", "estimated")
+    assert (auto.response_of("raw"), auto.response_of(None)) == ("srgb", "estimated")
+
+
+def test_what_the_file_says_is_the_prior_unless_a_response_is_chosen(tmp_path):
+    model = PRETRAINED.model.clone(front=Front("estimated", "belief"))
+    start = jax.jit(CameraResponse().init)(jax.random.key(0), np.zeros((1, 8, 8, 3)))
+    slopes = start["params"]["slopes"]
+    slopes["bias"] = slopes["bias"] + 0.5  # any other camera is far from sRGB
+    params = dict(PRETRAINED.params) | {"camera_response": start["params"]}
+    believing = PRETRAINED._replace(model=model, params=params)
+    auto, estimated, srgb = (
+        exact_reconstructor(believing, response=response)
+        for response in ("auto", "estimated", "srgb")
+    )
+    encoded = photograph(20, 24)
+    found = {origin: auto(encoded, origin=origin) for origin in (*PRIORS, None)}
+    distances = {
+        origin: np.abs(hdr - srgb(encoded)).mean() for origin, hdr in found.items()
+    }
+    assert distances["render"] < distances[None] < distances["camera"]
+    np.testing.assert_array_equal(found[None], estimated(encoded, origin="camera"))
+    details = auto.details(encoded, origin="render")
+    assert details.probability_of_srgb == pytest.approx(PRIORS["render"], abs=1e-5)
+    assert auto.prior_of("camera") == PRIORS["camera"]
+    assert (srgb.prior_of("camera"), auto.prior_of("raw")) == (None, None)
+    path = tmp_path / "x.jpg"
+    exif = Image.Exif()
+    exif[0x010F] = "ACME"
+    Image.fromarray(np.uint8(encoded * 255)).save(path, exif=exif)
+    assert auto.details(path).probability_of_srgb == pytest.approx(0.05, abs=1e-5)
 
 
 def test_without_onednn_the_default_is_float32(monkeypatch):

@@ -225,4 +225,4 @@ def test_there_are_92174_parameters_more(params):
     counted = sum(leaf.size for leaf in jax.tree.leaves(params["response"]))
     assert counted == expected == 92_174
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 571_267 + expected
-    assert len(response._KNOTS) == SEGMENTS + 1
+    assert len(response.KNOTS) == SEGMENTS + 1

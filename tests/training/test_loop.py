@@ -13,14 +13,14 @@ from configs import default
 from data_builders.shared.prepare import prepare
 from jaxhdr import image_io
 from jaxhdr.errors import UserError
-from jaxhdr.imaging import camera
+from jaxhdr.imaging import camera, panorama
 from jaxhdr.models import create_model
 from jaxhdr.storage import checkpoints
 from jaxhdr.training import crops, initialisation, loop, losses
 from jaxhdr.training.augmentation import Augmentation
 from jaxhdr.training.optimizer import create_optimizer, learning_rate
 from jaxhdr.training.recipe import Recipe, Tables, create_recipe
-from jaxhdr.training.step import create_state, photographs, train_step
+from jaxhdr.training.step import create_state, photographs, train_step, views
 from tests import small_runs
 
 # Takes the same photograph at every step: sRGB, a twentieth of the pixels clipped.
@@ -326,6 +326,64 @@ def test_a_resumed_run_keeps_the_best_of_before(tmp_path, synthetic_small):
     best = min(scores, key=scores.__getitem__)
     assert best in before  # or this test shows nothing
     assert checkpoints.load_trained(tmp_path / "best").step == best
+
+
+@pytest.fixture(scope="module")
+def small_panoramas(tmp_path_factory):
+    """A folder of prepared panoramas, 64 x 32 pixels, of eight scenes."""
+    folder, data_dir = (tmp_path_factory.mktemp(name) for name in ("hdri", "data"))
+    for number in range(8):
+        hdr = np.random.default_rng(number).random((32, 64, 3), np.float32)
+        hdr[4, 5 * number] = 900.0
+        image_io.write_hdr(folder / f"scene{number}_1k.exr", hdr)
+    prepare("hdr_images/images_1k", data_dir=str(data_dir), manual_dir=str(folder))
+    return str(data_dir)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["fhdr", "camera_response"])
+def test_a_run_on_drawn_views_resumes_as_if_it_had_not_stopped(
+    tmp_path, small_panoramas, model
+):
+    fields = {"data__name": "hdr_images/images_1k", "views__size": 16}
+    fields |= {"train__num_steps": 6}
+    config = small_runs.config(small_panoramas, **fields)
+    if model != "fhdr":
+        config.model = {"name": model}
+    whole = loop.train_and_evaluate(config, tmp_path / "whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "train_step", _stops_after(3, loop.train_step))
+        with pytest.raises(KeyboardInterrupt):
+            loop.train_and_evaluate(config, tmp_path / "parts")
+    resumed = loop.train_and_evaluate(config, tmp_path / "parts")
+    jax.tree.map(np.testing.assert_array_equal, resumed.params, whole.params)
+    rows = log_of(tmp_path / "whole")
+    clipped = [row["clipped_share"] for row in rows if "clipped_share" in row]
+    assert len(set(clipped)) == len(clipped)  # no step has the views of another
+
+
+def _stops_after(count, step):
+    """A step of training that is interrupted once it was called some times."""
+    calls = iter(range(count))
+
+    def limited(*arguments, **fields):
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return step(*arguments, **fields)
+
+    return limited
+
+
+def test_views_are_rendered_and_get_their_clipping_levels():
+    panoramas = panorama.stack([np.full((8, 16, 3), 2.0, np.float32)])
+    batch = {
+        "panorama": jnp.zeros(2, jnp.int32),
+        "angles": jnp.asarray([[0, 0, 0, 60], [90, 20, 5, 100]], jnp.float32),
+    }
+    images = views(batch, panoramas, size=8)
+    assert images["hdr"].shape == (2, 8, 8, 3)
+    assert images["clipping_levels"].shape == (2, len(camera.CLIPPED_FRACTIONS))
+    np.testing.assert_allclose(images["clipping_levels"], images["hdr"].max())
 
 
 def test_a_best_metric_that_is_not_computed_is_refused(tmp_path, synthetic_small):
