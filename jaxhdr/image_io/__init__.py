@@ -12,6 +12,7 @@ from jaxhdr.image_io.formats import (
     MAX_PIXELS,
     PHOTO_SUFFIXES,
     is_hdr_suffix,
+    pixel_limit,
 )
 from jaxhdr.image_io.measured_photos import Measured, Photograph, read_photograph
 from jaxhdr.image_io.photos import (
@@ -51,6 +52,7 @@ __all__ = [
     "known_response",
     "layer_names",
     "list_folder",
+    "pixel_limit",
     "read_encoded",
     "read_exif",
     "read_hdr",
