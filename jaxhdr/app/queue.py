@@ -1,5 +1,6 @@
 """Takes the photographs of the list one by one, and gives out results."""
 
+import logging
 from typing import Final
 
 from jaxhdr.app.downloads import DOWNLOADS, PAGE
@@ -9,11 +10,11 @@ from jaxhdr.app.photographs import Photograph, SharedFile, Shelf, State
 from jaxhdr.app.worker import Worker
 from jaxhdr.errors import UserError
 
-_SHOWN: Final = {
-    "thumbnail": ("thumbnail.png", "image/png"),
-    "view": ("view.html", "text/html; charset=utf-8"),
-}
-"""Files of a result that the page shows."""
+_LOGGER: Final = logging.getLogger(__name__)
+
+_THUMBNAIL: Final = ("thumbnail.png", "image/png")
+_VIEW: Final = ("view.html", "text/html; charset=utf-8")
+"""Files of a photograph that the page shows, and their types."""
 
 
 async def run(shelf: Shelf, worker: Worker) -> None:
@@ -28,8 +29,10 @@ async def run(shelf: Shelf, worker: Worker) -> None:
         try:
             await _compute(photograph, shelf, worker)
         except UserError as error:
-            if photograph.id in shelf.photographs:
-                shelf.fail(photograph, str(error))
+            _fail(photograph, str(error), shelf)
+        except Exception:  # a bug must not stop the queue
+            _LOGGER.exception("computing failed")
+            _fail(photograph, "the server made a mistake; this is a bug", shelf)
 
 
 async def remove(photograph: Photograph, shelf: Shelf, worker: Worker) -> None:
@@ -77,17 +80,27 @@ async def share(photograph: Photograph, key: str, shelf: Shelf, worker: Worker) 
     return shelf.share(photograph, key, SharedFile(path, download.media_type, name))
 
 
+def _fail(photograph: Photograph, sentence: str, shelf: Shelf) -> None:
+    """Ends a photograph with the reason, unless it was removed meanwhile."""
+    if photograph.id in shelf.photographs:
+        shelf.fail(photograph, sentence)
+
+
 async def _compute(photograph: Photograph, shelf: Shelf, worker: Worker) -> None:
     shelf.enter(photograph, State.READING)
 
+    def show(what: str, name: str, media_type: str) -> None:
+        file = SharedFile(photograph.folder / name, media_type)
+        shelf.share(photograph, what, file)
+
     def enter(state: str) -> None:
         shelf.enter(photograph, State(state))
+        if photograph.state is State.COMPUTING:  # it has been read
+            show("thumbnail", *_THUMBNAIL)
 
     done = await worker.compute(photograph.folder, photograph.name, enter)
     if photograph.id not in shelf.photographs:
         return
     photograph.facts = {**done.value, "warnings": done.warnings}
-    for what, (name, media_type) in _SHOWN.items():
-        file = SharedFile(photograph.folder / name, media_type)
-        shelf.share(photograph, what, file)
+    show("view", *_VIEW)
     shelf.finish(photograph)

@@ -8,7 +8,7 @@ import pathlib
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from jaxhdr.errors import UserError
 
@@ -27,6 +27,7 @@ class Computed(NamedTuple):
     warnings: list[str]
 
 
+@runtime_checkable
 class Worker(Protocol):
     """Whoever computes photographs and writes results."""
 
