@@ -129,12 +129,12 @@ def _config(app: Any) -> uvicorn.Config:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Makes SIGTERM and a closed terminal end the block as Ctrl-C does."""
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {
-        number: signal.signal(number, signal.default_int_handler)
-        for number in (getattr(signal, name) for name in names)
-    }
+    """Makes SIGTERM and a closed terminal (SIGHUP) end the block as Ctrl-C does."""
+    handlers: dict[int, Any] = {signal.SIGTERM: signal.default_int_handler}
+    if hasattr(signal, "SIGHUP"):
+        # uvicorn knows SIGTERM, and ends in order.
+        handlers[signal.SIGHUP] = lambda *_: signal.raise_signal(signal.SIGTERM)
+    before = {number: signal.signal(number, one) for number, one in handlers.items()}
     try:
         yield
     finally:

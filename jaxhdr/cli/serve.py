@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--port",
-        type=count_of("a port"),
+        type=count_of("ports"),
         default=_PORT,
         metavar="PORT",
         help=f"port to listen on; 0 takes a free one (default: {_PORT})",

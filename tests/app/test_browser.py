@@ -49,9 +49,19 @@ def server(tmp_path, viewer_page):
 
 
 @pytest.fixture
-def opened(chromium, server):
+def expected():
+    """What Chromium may log, which it does for each refusal."""
+    return []
+
+
+@pytest.fixture
+def opened(chromium, server, expected):
     address = f"http://127.0.0.1:{server.client.port}/"
-    with browser.watched_page(chromium, address, viewport=VIEWPORT) as (shown, loaded):
+    watched = browser.watched_page(
+        chromium, address, viewport=VIEWPORT, expected=expected
+    )
+    with watched as (shown, loaded):
+        shown.set_default_timeout(10_000)
         yield shown
         shown.wait_for_timeout(50)
     assert {urllib.parse.urlsplit(url).netloc for url in loaded} == {
@@ -141,7 +151,8 @@ def test_each_format_is_downloaded_or_says_why_not(opened):
     assert "No encoder." in opened.inner_text("#formats-missing")
 
 
-def test_what_is_refused_is_said_in_words(opened, server):
+def test_what_is_refused_is_said_in_words(opened, server, expected):
+    expected.append("status of 503")
     server.worker.is_held = True
     choose(opened, ("large.jpg", bytes(2001)), ("empty.jpg", b""))
     choose(opened, *[(f"{number}.jpg", PHOTOGRAPH) for number in range(5)])
