@@ -140,6 +140,17 @@ def test_photographs_are_dropped_and_the_queue_is_shown(opened, server):
     assert server.worker.computed == ["a.jpg", "c.jpg"]
 
 
+def test_the_first_of_new_photographs_is_shown(opened, server):
+    choose(opened, ("a.jpg", PHOTOGRAPH))
+    opened.wait_for_selector("#downloads-of:text-is('a.jpg')")
+    choose(opened, ("b.jpg", PHOTOGRAPH), ("c.jpg", PHOTOGRAPH))
+    opened.wait_for_selector("#downloads-of:text-is('b.jpg')")
+    opened.wait_for_selector(".item:nth-child(3) .open:enabled")
+    assert opened.inner_text("#downloads-of") == "b.jpg"
+    opened.click(".item:nth-child(2) .remove")
+    opened.wait_for_selector("#downloads-of:text-is('a.jpg')")
+
+
 def test_each_format_is_downloaded_or_says_why_not(opened):
     choose(opened, ("a.jpg", PHOTOGRAPH))
     viewer_of(opened)
@@ -177,6 +188,7 @@ def test_keys_alone_choose_a_photograph_and_its_buttons(opened, server):
     opened.wait_for_selector(".item:nth-child(2) .open:enabled")
     opened.keyboard.press("Tab")
     assert opened.evaluate("document.activeElement.id") == "chooser"
+    opened.wait_for_selector(".item:nth-child(1)[aria-current=true]")
     for _ in range(3):  # open a, remove a, open b
         opened.keyboard.press("Tab")
     opened.keyboard.press("Enter")

@@ -12,7 +12,7 @@ function stateText({ state, place, sentence, seconds, facts }) {
   if (state === "uploading") return "is being sent";
   if (state === "waiting") return place === 1 ? "next in the queue" : `place ${place} in the queue`;
   if (state === "failed") return asSentence(sentence);
-  if (state === "done") return `done in ${seconds.toFixed(1)} s · ${facts.width} × ${facts.height}`;
+  if (state === "done") return `done in ${seconds.toFixed(1)} s · ${facts.width}\u00a0×\u00a0${facts.height}`;
   return `${WORDS[state]} · ${Math.round(seconds)} s`;
 }
 

@@ -6,24 +6,30 @@ const LATER = 5000; // another tab of this page may have sent something
 let photographs = [];
 let chosen = null; // id of the photograph that is shown
 let latestNotice = null; // number of the last one; earlier ones are not said again
+let knownBefore = null; // ids before files were added whose first result is shown; else null
 let timer;
 let isLost = false; // whether the server did not answer the last time
 let isPlanned = false;
 const result = new Result();
 const uploads = new Uploads(() => draw());
 const list = new PhotographList(document.getElementById("list"), {
-  open: (photograph) => choose(photograph.id, true),
+  open: (photograph) => choose(photograph.id),
   remove: async (photograph) => {
     await ask("DELETE", `/photographs/${photograph.id}`).catch((error) => say(error.message));
     refresh();
   },
 });
 
-function choose(id, isAsked) {
+function choose(id) {
   chosen = id;
+  knownBefore = null;
   draw();
-  // On a narrow screen the result is below the list.
-  if (isAsked) result.downloads.scrollIntoView({ block: "start" });
+  result.downloads.scrollIntoView({ block: "start" }); // on a narrow screen it is below the list
+}
+
+function add(files) {
+  knownBefore = new Set(photographs.map(({ id }) => id));
+  uploads.add(files);
 }
 
 function draw() {
@@ -33,9 +39,14 @@ function draw() {
   if (uploads.isSending) refreshSoon();
 }
 
-/** Shows the first result without being asked, and another one when that is removed. */
+/** Shows the first result of new files, and another one when that is removed. */
 function chooseFirst() {
   const done = photographs.filter(({ state }) => state === "done");
+  const fresh = knownBefore && done.find(({ id }) => !knownBefore.has(id));
+  if (fresh) {
+    chosen = fresh.id;
+    knownBefore = null;
+  }
   if (!done.some(({ id }) => id === chosen)) chosen = done[0]?.id ?? null;
 }
 
@@ -77,6 +88,6 @@ function refreshSoon() {
 
 document.getElementById("limit-note").textContent =
   `up to ${settings.mostBytes / MEGABYTE} MB each; the list keeps ${settings.mostPhotographs}`;
-connectDrops((files) => uploads.add(files));
+connectDrops(add);
 document.addEventListener("visibilitychange", () => document.hidden || refresh());
 refresh();
