@@ -55,7 +55,15 @@ ALLOWED = {
         "pictures",
         "storage",
     },
+    "app": {
+        "image_io",
+        "inference",
+        "options",
+        "pictures",
+        "viewer",
+    },
     "cli": {
+        "app",
         "data",
         "evaluation",
         "image_io",
@@ -89,10 +97,12 @@ OWNERS = {
     "safetensors": {"storage"},
     "scipy": {"imaging", "metrics"},
     "skimage": set(),
+    "starlette": {"app"},
     "tensorboardX": {"storage"},
     "tensorflow": set(),
     "tensorflow_datasets": {"data"},
     "torch": set(),
+    "uvicorn": {"app"},
 }
 WITHOUT_JAX = {
     "_version",

@@ -18,7 +18,7 @@ PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 CARDS = sorted(ROOT.glob("jaxhdr/weights/*.md"))
 GUIDE = (ROOT / "docs" / "add_a_model.md").read_text(encoding="utf-8")
 
-SUBCOMMANDS = ("compare", "convert-weights", "data", "inspect", "view")
+SUBCOMMANDS = ("compare", "convert-weights", "data", "inspect", "serve", "view")
 
 
 def commands(path):

@@ -115,21 +115,28 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def model_settings(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Returns the arguments of `Reconstructor` for the chosen options of `add_model`.
+
+    They can be written as JSON.
+    """
+    return {
+        "model": chosen.model,
+        "size": chosen.size,
+        "iterations": chosen.iterations,
+        "tile": "auto" if chosen.tile is None else chosen.tile or None,
+        "precision": chosen.precision,
+        "response": chosen.response,
+    }
+
+
 def open_reconstructor(chosen: argparse.Namespace) -> Any:
     """Returns the `Reconstructor` for the chosen options of `add_model`."""
     from jaxhdr import inference  # imports JAX, which is slow
 
     inference.keep_compiled_programs()
-    tile = "auto" if chosen.tile is None else chosen.tile or None
-    return inference.Reconstructor(
-        chosen.model,
-        size=chosen.size,
-        iterations=chosen.iterations,
-        tile=tile,
-        precision=chosen.precision,
-        response=chosen.response,
-        progress=not chosen.quiet,
-    )
+    settings = model_settings(chosen)
+    return inference.Reconstructor(**settings, progress=not chosen.quiet)
 
 
 def number(text: str) -> float:

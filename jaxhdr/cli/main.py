@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from jaxhdr._version import __version__
-from jaxhdr.cli import compare, convert, data, inspect, view
+from jaxhdr.cli import compare, convert, data, inspect, serve, view
 from jaxhdr.cli.arguments import (
     Parser,
     add_format,
@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     convert.NAME: convert.run,
     data.NAME: data.run,
     inspect.NAME: inspect.run,
+    serve.NAME: serve.run,
     view.NAME: view.run,
 }
 _EPILOG: Final = f"""\
@@ -50,6 +51,7 @@ examples:
   jaxhdr {convert.NAME} WORKDIR -o mine.safetensors
 
 other commands:
+  jaxhdr {serve.NAME} --help: do all this on a web page of this machine
   jaxhdr {view.NAME} --help: write a web page to look at HDR
   jaxhdr {inspect.NAME} --help: draw what a model saw and did
   jaxhdr {compare.NAME} --help: score an estimate against the truth

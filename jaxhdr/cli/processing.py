@@ -7,33 +7,20 @@ import argparse
 import concurrent.futures
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from jaxhdr._version import __version__
 from jaxhdr.cli.arguments import open_reconstructor, text_of
 from jaxhdr.cli.plan import Job
 from jaxhdr.errors import UserError
-from jaxhdr.options import GAIN_MAP_CHANNELS, ULTRA_HDR_SUFFIXES
+from jaxhdr.options import EXR_LAYOUTS, GAIN_MAP_CHANNELS
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from jaxhdr.image_io import CameraExif, Photograph
     from jaxhdr.inference import Reconstructor
+    from jaxhdr.inference.results import Result
 
 PREVIEW_SIDE: Final = 2048
-
-# What a header says of the origin that the file of a photograph names.
-_ORIGINS: Final = {"raw": "camera raw", "camera": "camera", "render": "render"}
 """Longest side of a preview in pixels."""
-
-
-class _Result(NamedTuple):
-    """What is written: the HDR image, and what its header says."""
-
-    hdr: "np.ndarray"
-    notes: dict[str, str]
-    exif: "CameraExif"
 
 
 def processed(
@@ -80,34 +67,18 @@ def _read(source: pathlib.Path, gain_map: str) -> tuple["Photograph", "CameraExi
 
 def _computed(
     photograph: "Photograph", exif: "CameraExif", reconstructor: "Reconstructor"
-) -> _Result:
-    from jaxhdr.inference.measured import combine
+) -> "Result":
+    from jaxhdr.inference import results
 
-    origin = photograph.origin
     details = reconstructor.details(
-        photograph.encoded, only_last=True, may_overwrite=True, origin=origin
+        photograph.encoded,
+        only_last=True,
+        may_overwrite=True,
+        origin=photograph.origin,
     )
-    hdr = details.stages[0]
-    if photograph.measured is not None:
-        hdr = combine(photograph.measured, hdr)
-    notes = {
-        "scale": reconstructor.scale,
-        "model": reconstructor.label,
-        "precision": reconstructor.precision,
-        "response": reconstructor.response_of(origin),
-    }
-    if reconstructor.size is not None:
-        notes["size"] = str(reconstructor.size)
-    if reconstructor.alignment:
-        notes["alignment"] = reconstructor.alignment
-    if origin is not None:
-        notes["photograph"] = _ORIGINS[origin]
-    if (prior := reconstructor.prior_of(origin)) is not None:
-        notes["srgb_prior"] = f"{prior:.2f}"
-        notes["srgb_probability"] = f"{details.probability_of_srgb:.2f}"
-    if photograph.gain_map:
-        notes["gain_map"] = photograph.gain_map
-    return _Result(hdr, notes, exif)
+    hdr = results.with_measured(photograph, details.stages[0])
+    notes = results.notes_of(reconstructor, photograph, details)
+    return results.Result(hdr, notes, exif)
 
 
 def _ended(
@@ -122,15 +93,21 @@ def _ended(
     return job, None
 
 
-def _write(job: Job, result: _Result, options: argparse.Namespace) -> None:
+def _write(job: Job, result: "Result", options: argparse.Namespace) -> None:
     from jaxhdr import image_io
+    from jaxhdr.inference import results
     from jaxhdr.pictures import previews
 
-    if job.output.suffix.lower() in ULTRA_HDR_SUFFIXES:
-        channels = options.gain_map_channels or GAIN_MAP_CHANNELS[0]
-        image_io.write_ultra_hdr(job.output, result.hdr, job.source, channels=channels)
-    else:
-        _write_radiance(job, result, options)
+    chosen = results.FileOptions(
+        half=not options.float,
+        transfer=options.transfer,
+        white_nits=options.white_nits,
+        primaries=options.primaries,
+        exr_layout=options.exr or EXR_LAYOUTS[0],
+        gain_map_channels=options.gain_map_channels or GAIN_MAP_CHANNELS[0],
+    )
+    name = text_of(job.source)
+    results.write_result(job.output, result, job.source, name=name, options=chosen)
     if job.preview is not None:
         small = previews.shrink(result.hdr, PREVIEW_SIDE)
         picture = (
@@ -139,24 +116,3 @@ def _write(job: Job, result: _Result, options: argparse.Namespace) -> None:
             else previews.tone_map(small)
         )
         image_io.write_png(job.preview, picture)
-
-
-def _write_radiance(job: Job, result: _Result, options: argparse.Namespace) -> None:
-    from jaxhdr import image_io
-
-    kept = {
-        "half": not options.float,
-        "metadata": {
-            **result.notes,
-            "software": f"jaxhdr {__version__}",
-            "source": text_of(job.source),
-        },
-        "primaries": options.primaries,
-        "exif": result.exif,
-    }
-    if options.exr in (None, "scanlines"):
-        kept |= {"transfer": options.transfer, "white_nits": options.white_nits}
-        image_io.write_hdr(job.output, result.hdr, **kept)
-    else:
-        is_mipmap = options.exr == "mipmap"
-        image_io.write_tiled_exr(job.output, result.hdr, mipmap=is_mipmap, **kept)

@@ -137,28 +137,19 @@ def _reconstructed(
 ) -> tuple[list["Radiance"], list[str]]:
     """Returns the stages of the model and the other images, and notes about them."""
     from jaxhdr.viewer import view
-    from jaxhdr.viewer.view import Radiance
 
     aligned = [view.aligned(image, encoded) for image in others]
     reconstructor = open_reconstructor(options)
-    *earlier, last = reconstructor.details(encoded, origin=origin).stages
-    stages = [
-        *(
-            Radiance(f"stage {number}", stage, is_estimate=True)
-            for number, stage in enumerate(earlier, 1)
-        ),
-        Radiance("reconstruction", last, is_estimate=True),
-    ]
-    notes = [
-        f"The model is {reconstructor.label}, computed in {reconstructor.precision}, "
-        f"with the response {reconstructor.response_of(origin)}.",
-        "1.0, or 0 stops, is the radiance that just clips the photograph.",
-    ]
-    if reconstructor.alignment:
-        notes.append(f"The alignment of the stages is {reconstructor.alignment}.")
+    details = reconstructor.details(encoded, origin=origin)
+    notes = view.notes_about(
+        label=reconstructor.label,
+        precision=reconstructor.precision,
+        response=reconstructor.response_of(origin),
+        alignment=reconstructor.alignment,
+    )
     notes += [
         f"The scale of {image.name} is multiplied by {image.factor:.4g}, which fits it "
         "to the unclipped pixels of the photograph."
         for image in aligned
     ]
-    return [*stages, *aligned], notes
+    return [*view.radiance_of(details.stages), *aligned], notes

@@ -19,7 +19,8 @@ from jaxhdr.evaluation.reports import (
     summary,
 )
 from jaxhdr.pictures.previews import SHEET_STOPS
-from jaxhdr.viewer.page import component, embedded_json
+from jaxhdr.viewer.embedding import embedded_json
+from jaxhdr.viewer.page import component
 
 _REPORT, _PICTURES = "/*REPORT*/", "<!--PICTURES-->"
 _VIEWER = ("<!--VIEWER-->", "/*VIEWER_STYLE*/", "/*VIEWER_SCRIPT*/")

@@ -12,6 +12,7 @@ from jaxhdr.image_io.formats import (
     MAX_PIXELS,
     PHOTO_SUFFIXES,
     is_hdr_suffix,
+    pixel_limit,
 )
 from jaxhdr.image_io.measured_photos import Measured, Photograph, read_photograph
 from jaxhdr.image_io.origin import Origin, origin_of
@@ -52,6 +53,7 @@ __all__ = [
     "layer_names",
     "list_folder",
     "origin_of",
+    "pixel_limit",
     "read_encoded",
     "read_exif",
     "read_hdr",

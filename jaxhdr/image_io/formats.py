@@ -5,6 +5,7 @@ phone's `IMG_1.JPG` may hold HEIC, and a download named `sky.hdr` may hold a web
 """
 
 import contextlib
+import contextvars
 import os
 import pathlib
 import re
@@ -48,6 +49,8 @@ PHOTO_SUFFIXES: Final = (
 
 MAX_PIXELS: Final = 2**29
 """Largest number of pixels read: a 32768 x 16384 panorama, 6.4 GB as float32 RGB."""
+
+_most_pixels = contextvars.ContextVar("_most_pixels", default=MAX_PIXELS)
 
 # Deflate, which most formats use, packs at most 1032 bytes into one (RFC 1951), of 8
 # pixels each in a bilevel image. Only WebP and AVIF of one colour pack better.
@@ -174,15 +177,30 @@ def check_count(path: str | os.PathLike, width: int, height: int) -> None:
     """Checks the number of pixels of an image.
 
     Raises:
-      UserError: it has none, or more than `MAX_PIXELS`.
+      UserError: it has none, or more than `MAX_PIXELS`, or than `pixel_limit` allows.
     """
     if width < 1 or height < 1:
         raise UserError(f"cannot read {path}: it has no pixels ({width} x {height})")
-    if width * height > MAX_PIXELS:
+    most = _most_pixels.get()
+    if width * height > most:
         raise UserError(
             f"cannot read {path}: its header states {width} x {height} pixels, "
-            f"expected at most {MAX_PIXELS}; scale the image down"
+            f"expected at most {most}; scale the image down"
         )
+
+
+@contextlib.contextmanager
+def pixel_limit(most: int) -> Iterator[None]:
+    """Makes all readers refuse larger images while the block runs, in its thread.
+
+    Args:
+      most: largest number of pixels; above `MAX_PIXELS` it changes nothing.
+    """
+    token = _most_pixels.set(min(most, _most_pixels.get()))
+    try:
+        yield
+    finally:
+        _most_pixels.reset(token)
 
 
 @contextlib.contextmanager

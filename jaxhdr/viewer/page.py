@@ -5,15 +5,13 @@ the page allows only them, by their hashes, and no request at all. The report of
 evaluation holds the same viewer, which it opens in a dialog.
 """
 
-import base64
-import hashlib
 import html
 import importlib.resources
-import json
 import os
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from jaxhdr.atomic import atomic_path
+from jaxhdr.viewer.embedding import data_element, embedded_json, policy_hash
 from jaxhdr.viewer.view import PackedView
 
 _SCRIPTS: Final = (
@@ -61,17 +59,6 @@ def write_page(path: str | os.PathLike, view: PackedView) -> int:
         return os.fstat(file.fileno()).st_size
 
 
-def data_element(name: str, text: str) -> str:
-    """Returns an element that holds data and is not run."""
-    return f'<script type="text/plain" id="{name}">{text}</script>\n'
-
-
-def embedded_json(value: Any) -> str:
-    """Returns JSON that cannot end the script element it is written into."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c")
-
-
 def component(start: str) -> Component:
     """Returns the viewer.
 
@@ -91,8 +78,8 @@ def _shell(title: str) -> str:
         "<!--VIEWER-->": viewer.markup,
         "/*STYLE*/": style,
         "/*SCRIPT*/": viewer.script,
-        "STYLE_HASH": _hash(style),
-        "SCRIPT_HASH": _hash(viewer.script),
+        "STYLE_HASH": policy_hash(style),
+        "SCRIPT_HASH": policy_hash(viewer.script),
         "TITLE": html.escape(title),
     }
     page = _asset("page.html")
@@ -104,8 +91,3 @@ def _shell(title: str) -> str:
 def _asset(name: str) -> str:
     folder = importlib.resources.files("jaxhdr.viewer").joinpath("assets")
     return folder.joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"

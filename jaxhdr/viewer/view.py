@@ -76,6 +76,38 @@ def aligned(picture: Radiance, encoded: Picture) -> Radiance:
     return dataclasses.replace(picture, factor=scales.align(picture.hdr, encoded))
 
 
+def radiance_of(stages: Float[np.ndarray, "stages h w 3"]) -> list[Radiance]:
+    """Returns the stages of a model with their names; the last is the answer."""
+    *earlier, last = stages
+    return [
+        *(
+            Radiance(f"stage {number}", stage, is_estimate=True)
+            for number, stage in enumerate(earlier, 1)
+        ),
+        Radiance("reconstruction", last, is_estimate=True),
+    ]
+
+
+def notes_about(
+    *, label: str, precision: str, response: str, alignment: str
+) -> list[str]:
+    """Returns sentences about a reconstruction; see the attributes of `Reconstructor`.
+
+    Args:
+      label: which model it is.
+      precision: what it computes in.
+      response: how it takes the photograph to be encoded.
+      alignment: how the stages were brought to their scale; "" if the model has it.
+    """
+    notes = [
+        f"The model is {label}, computed in {precision}, with the response {response}.",
+        "1.0, or 0 stops, is the radiance that just clips the photograph.",
+    ]
+    if alignment:
+        notes.append(f"The alignment of the stages is {alignment}.")
+    return notes
+
+
 def packed_view(
     encoded: Picture | None,
     radiance: Sequence[Radiance],

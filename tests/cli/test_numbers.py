@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxhdr import image_io
-from jaxhdr.cli import build, compare, convert, data, inspect, view
+from jaxhdr.cli import build, compare, convert, data, inspect, serve, view
 from jaxhdr.cli import main as command
 from jaxhdr.inference import reconstructor
 from tests.inference.test_reconstructor import BLUR
@@ -25,6 +25,7 @@ PARSERS = {
         ["synthetic_hdr/small", "--data-dir", "built"],
     ),
     inspect.NAME: (inspect._parser(), ["photo.png", "-o", "sheet.png"]),
+    serve.NAME: (serve._parser(), []),
     view.NAME: (view._parser(), ["photo.png", "-o", "page.html"]),
 }
 NO_NUMBERS = ["nan", "inf", "-inf", "1e999", "NaN", "9" * 5000]
