@@ -9,9 +9,10 @@ are never searched for, because a preview within EXIF has all of these, too.
 
 import io
 import re
-import struct
 from collections.abc import Iterator
 from typing import BinaryIO, Final, NamedTuple
+
+from jaxhdr.image_io import picture_index
 
 Stream = BinaryIO | io.BytesIO
 """A file that is open for reading, or one in memory."""
@@ -22,12 +23,13 @@ XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 ISO_21496: Final = b"urn:iso:std:iso:ts:21496:-1\0"
 """Name of the segment with the metadata of ISO 21496-1."""
 
-_MPF: Final = b"MPF\0"
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
+LAST: Final = (_SOS, _EOI)
+"""Second bytes of the markers that end the segments of a picture."""
 WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})
 """Second bytes of the markers that no length follows."""
 
-_KEPT: Final = {0xE1: (XMP,), 0xE2: (_MPF, ISO_21496)}
+_KEPT: Final = {0xE1: (XMP,), 0xE2: (picture_index.NAME, ISO_21496)}
 _MAX_SEGMENTS: Final = 10_000
 _MAX_PICTURES: Final = 64
 _NEXT_MARKER: Final = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
@@ -46,43 +48,84 @@ class Header(NamedTuple):
     scan: int
 
 
+class Place(NamedTuple):
+    """Where a segment is in a file.
+
+    Attributes:
+      marker: second byte of its marker.
+      start: its first byte, or the first of those that fill the space before it.
+      content: what follows its length.
+      end: the byte behind it.
+    """
+
+    marker: int
+    start: int
+    content: int
+    end: int
+
+
 def read_header(file: Stream, start: int) -> Header:
     """Returns the metadata of the picture that begins at a place in a file.
 
     Raises:
       ValueError: no JPEG begins there, or its segments are damaged.
     """
+    found = {}
+    for segment in walk(file, start):
+        if segment.marker in LAST:
+            return Header(found, segment.start)
+        names = _KEPT.get(segment.marker, ())
+        if names:
+            file.seek(segment.content)
+            content = file.read(segment.end - segment.content)
+            for name in names:
+                if content.startswith(name):
+                    place = segment.content + len(name)
+                    found.setdefault(name, (place, content[len(name) :]))
+    raise ValueError(f"the picture at byte {start} is damaged")
+
+
+def walk(file: Stream, start: int) -> Iterator[Place]:
+    """Yields where the segments of a picture are, in their order.
+
+    The last one that is yielded is the one that the coded pixels follow. If there is
+    none, the picture is damaged, and the segments end early.
+
+    Args:
+      file: the file. It may be read elsewhere between the segments.
+      start: where the picture begins.
+
+    Raises:
+      ValueError: no JPEG begins there.
+    """
     file.seek(start)
     if file.read(2) != bytes([0xFF, _SOI]):
         raise ValueError(f"no picture begins at byte {start}")
-    at, found = start + 2, {}
+    first = at = start + 2
     for _ in range(_MAX_SEGMENTS):
         file.seek(at)
         head = file.read(4)
         if len(head) < 4 or head[0] != 0xFF:
-            break
+            return
         marker = head[1]
         if marker == 0xFF:
             at += 1  # a marker may begin with several of these bytes
-        elif marker in WITHOUT_LENGTH:
-            at += 2
-        elif marker in (_SOS, _EOI):
-            return Header(found, at)
+            continue
+        content = at + 2
+        if marker in WITHOUT_LENGTH:
+            end = content
         else:
-            length = int.from_bytes(head[2:], "big")
-            names = _KEPT.get(marker, ())
-            content = file.read(length - 2) if names and length > 2 else b""
-            for name in names:
-                if content.startswith(name):
-                    place = at + 4 + len(name)
-                    found.setdefault(name, (place, content[len(name) :]))
-            at += 2 + max(length, 2)
-    raise ValueError(f"the picture at byte {start} is damaged")
+            content += 2
+            end = at + 2 + max(int.from_bytes(head[2:], "big"), 2)
+        yield Place(marker, first, content, end)
+        if marker in LAST:
+            return
+        first = at = end
 
 
 def has_index(header: Header) -> bool:
     """Returns whether a picture has an index of the pictures in the file."""
-    return _MPF in header.segments
+    return picture_index.NAME in header.segments
 
 
 def indexed_places(header: Header) -> list[int]:
@@ -91,25 +134,9 @@ def indexed_places(header: Header) -> list[int]:
     Raises:
       ValueError: the index is damaged.
     """
-    place, index = header.segments[_MPF]
-    try:
-        order = {b"II*\0": "<", b"MM\0*": ">"}[index[:4]]
-        (at,) = struct.unpack_from(f"{order}I", index, 4)
-        (count,) = struct.unpack_from(f"{order}H", index, at)
-        entries = b""
-        for row in range(min(count, 32)):
-            tag, _, size, offset = struct.unpack_from(
-                f"{order}HHII", index, at + 2 + 12 * row
-            )
-            if tag == 0xB002:
-                entries = index[offset : offset + size]
-    except (KeyError, struct.error) as error:
-        raise ValueError("its index of pictures is damaged") from error
-    offsets = [
-        struct.unpack_from(f"{order}I", entries, start + 8)[0]
-        for start in range(0, min(len(entries), 16 * _MAX_PICTURES) - 15, 16)
-    ]
-    return [place + offset for offset in offsets if offset]
+    place, index = header.segments[picture_index.NAME]
+    entries = picture_index.read_entries(index)
+    return [place + entry.offset for entry in entries if entry.offset]
 
 
 def following_places(file: Stream, header: Header, lengths: list[int]) -> Iterator[int]:

@@ -19,7 +19,6 @@ EXIF: Final = b"Exif\0"
 MPF: Final = b"MPF\0"
 
 _ADOBE_SEGMENT: Final = 0xEE
-_SOS, _EOI = 0xDA, 0xD9
 _SOI: Final = b"\xff\xd8"
 # Of the frames, only the baseline, the extended and the progressive one of Huffman
 # codes are read by all programs. 0xC4, 0xC8 and 0xCC are no frames.
@@ -72,22 +71,14 @@ def split(data: bytes) -> Picture:
     Raises:
       ValueError: the picture is damaged, or does not end.
     """
-    segments, at = [], len(_SOI)
-    start = at
-    while data[at : at + 1] == b"\xff" and at + 4 <= len(data):
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1  # a marker may begin with several of these bytes
-            continue
-        if marker in (_SOS, _EOI):
-            end = jpeg_pictures.end_of(io.BytesIO(data), start)
-            return Picture(segments, data[start:end], data[end:])
-        length = 0
-        if marker not in jpeg_pictures.WITHOUT_LENGTH:
-            length = int.from_bytes(data[at + 2 : at + 4], "big")
-        end = at + 2 + length
-        segments.append(Segment(marker, data[at + 4 : end], data[start:end]))
-        start = at = end
+    file = io.BytesIO(data)
+    segments = []
+    for place in jpeg_pictures.walk(file, 0):
+        if place.marker in jpeg_pictures.LAST:
+            end = jpeg_pictures.end_of(file, place.start)
+            return Picture(segments, data[place.start : end], data[end:])
+        content, stored = data[place.content : place.end], data[place.start : place.end]
+        segments.append(Segment(place.marker, content, stored))
     raise ValueError("its segments are damaged")
 
 
