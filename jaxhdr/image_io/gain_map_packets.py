@@ -5,8 +5,10 @@ annex C.2.
 """
 
 import struct
+from collections.abc import Mapping, Sequence
 from typing import Final
 from xml.dom import minidom
+from xml.sax.saxutils import quoteattr
 
 from jaxhdr.image_io import xmp
 from jaxhdr.image_io.gain_map_metadata import HDRGM, LogGain
@@ -15,11 +17,10 @@ ISO_VERSION: Final = bytes(4)
 """Minimum version and version of the writer, which the base states, too."""
 
 _CONTAINER: Final = "http://ns.google.com/photos/1.0/container/"
-_CAMERA: Final = "http://ns.google.com/photos/1.0/camera/"
 _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-# Of pictures and films behind a photograph, which are not there any more.
+_ITEM: Final = _CONTAINER + "item/"
 _OUTDATED: Final = (HDRGM, _CONTAINER)
-_OUTDATED_OF_CAMERA: Final = ("MotionPhoto", "MicroVideo")
+_OWN_ITEMS: Final = ("Primary", "GainMap")  # by their semantic
 
 _DENOMINATOR: Final = 10**6
 _MULTICHANNEL, _BASE_COLOURS = 0x80, 0x40
@@ -29,13 +30,10 @@ _PACKET: Final = (
     "</rdf:RDF></x:xmpmeta>"
 )
 _GAIN: Final = f'<rdf:Description rdf:about="" xmlns:hdrgm="{HDRGM}" {{}}/>'
-_ITEM: Final = (
-    '<rdf:li rdf:parseType="Resource"><Container:Item Item:Semantic="{}" '
-    'Item:Mime="image/jpeg"{}/></rdf:li>'
-)
+_LISTED: Final = '<rdf:li rdf:parseType="Resource"><Container:Item {}/></rdf:li>'
 _DIRECTORY: Final = (
     f'<rdf:Description rdf:about="" xmlns:rdf="{_RDF}" xmlns:hdrgm="{HDRGM}" '
-    f'xmlns:Container="{_CONTAINER}" xmlns:Item="{_CONTAINER}item/" '
+    f'xmlns:Container="{_CONTAINER}" xmlns:Item="{_ITEM}" '
     'hdrgm:Version="1.0"><Container:Directory><rdf:Seq>{}</rdf:Seq>'
     "</Container:Directory></rdf:Description>"
 )
@@ -81,8 +79,8 @@ def gain_xmp(gain: LogGain) -> bytes:
 def base_xmp(packet: bytes | None, *, gain_length: int) -> bytes:
     """Returns the XMP of a photograph, which announces a gain map behind it.
 
-    What an earlier packet says of a gain map, or of a film behind the photograph, is
-    left out; all else is kept.
+    What an earlier packet says of a gain map is left out; all else is kept. The items
+    that it lists behind the photograph follow the gain map.
 
     Args:
       packet: XMP that the photograph has already.
@@ -91,19 +89,22 @@ def base_xmp(packet: bytes | None, *, gain_length: int) -> bytes:
     Raises:
       ValueError: the packet that the photograph has is damaged.
     """
-    items = _ITEM.format("Primary", "")
-    items += _ITEM.format("GainMap", f' Item:Length="{gain_length}"')
-    announced = _DIRECTORY.format(items)
+    jpeg = {"Mime": "image/jpeg"}
+    items = [
+        {"Semantic": "Primary", **jpeg},
+        {"Semantic": "GainMap", **jpeg, "Length": str(gain_length)},
+    ]
     if packet is None:
-        return _PACKET.format(announced).encode()
+        return _PACKET.format(_announcement(items)).encode()
     xmp.parse(packet)  # it refuses document types, which could exhaust memory
     document = minidom.parseString(packet.rstrip(b"\0"))
     roots = document.getElementsByTagNameNS(_RDF, "RDF")
     if not roots:
         raise xmp.DamagedPacket("its XMP has no rdf:RDF")
     root = roots[0]
+    items += _other_items(root)
     _remove_outdated(root)
-    added = minidom.parseString(_PACKET.format(announced))
+    added = minidom.parseString(_PACKET.format(_announcement(items)))
     (description,) = added.getElementsByTagNameNS(_RDF, "Description")
     for other in root.getElementsByTagNameNS(_RDF, "Description"):
         # All descriptions of a packet are about the same thing (ISO 16684-1, 7.4).
@@ -113,20 +114,47 @@ def base_xmp(packet: bytes | None, *, gain_length: int) -> bytes:
     return "".join(node.toxml() for node in document.childNodes).encode()
 
 
+def _announcement(items: Sequence[Mapping[str, str]]) -> str:
+    """Returns the description of a file with a gain map.
+
+    Args:
+      items: what is stated of each item of the file.
+    """
+    listed = (
+        " ".join(f"Item:{name}={quoteattr(text)}" for name, text in item.items())
+        for item in items
+    )
+    return _DIRECTORY.format("".join(map(_LISTED.format, listed)))
+
+
+def _other_items(root: minidom.Element) -> list[dict[str, str]]:
+    """Returns what is stated of the items that are no photograph and no gain map."""
+    items = []
+    for item in root.getElementsByTagNameNS(_CONTAINER, "Item"):
+        # XMP may state a property by an attribute or by an element.
+        stated = {
+            node.localName: _text_in(node)
+            for node in [*(item.attributes or {}).values(), *item.childNodes]
+            if node.namespaceURI == _ITEM
+        }
+        if stated.get("Semantic") not in _OWN_ITEMS:
+            items.append(stated)
+    return items
+
+
+def _text_in(node: minidom.Node) -> str:
+    """Returns the text of an attribute or of an element."""
+    return "".join(child.nodeValue or "" for child in node.childNodes)
+
+
 def _remove_outdated(root: minidom.Element) -> None:
     for description in root.getElementsByTagNameNS(_RDF, "Description"):
         for node in [*description.childNodes]:
-            if _is_outdated(node):
+            if node.namespaceURI in _OUTDATED:
                 description.removeChild(node)
         for attribute in [*(description.attributes or {}).values()]:
-            if _is_outdated(attribute):
+            if attribute.namespaceURI in _OUTDATED:
                 description.removeAttributeNode(attribute)
-
-
-def _is_outdated(node: minidom.Node) -> bool:
-    name = node.localName or ""
-    is_of_film = node.namespaceURI == _CAMERA and name.startswith(_OUTDATED_OF_CAMERA)
-    return node.namespaceURI in _OUTDATED or is_of_film
 
 
 def _text(number: float) -> str:

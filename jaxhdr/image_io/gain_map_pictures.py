@@ -4,10 +4,11 @@ It is a picture behind the photograph. Its metadata are the XMP of Ultra HDR v1,
 of ISO 21496-1, or Apple's XMP.
 """
 
+import contextlib
 import io
 import os
 from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,12 +16,12 @@ from PIL import Image, JpegImagePlugin
 
 from jaxhdr.image_io import apple_gain_map, gain_map_items, jpeg_pictures, xmp
 from jaxhdr.image_io import gain_map_metadata as metadata
-from jaxhdr.image_io.jpeg_pictures import ISO_21496, XMP, Header
+from jaxhdr.image_io.jpeg_pictures import ISO_21496, XMP, Header, Stream
 
 _ITEM: Final = "http://ns.google.com/photos/1.0/container/item/"
 
 
-def find_picture(file: BinaryIO) -> tuple[metadata.Recipe, int] | None:
+def find_picture(file: Stream) -> tuple[metadata.Recipe, int] | None:
     """Returns what the codes of a JPEG's gain map mean, and the byte where it begins.
 
     None if the file has no gain map.
@@ -58,9 +59,25 @@ def find_picture(file: BinaryIO) -> tuple[metadata.Recipe, int] | None:
     return None  # there are several pictures, none of which is a gain map
 
 
-def _places(
-    file: BinaryIO, primary: Header, lengths: list[int] | None
-) -> Iterator[int]:
+def gain_map_ranges(file: Stream) -> list[tuple[int, int]]:
+    """Returns where the gain maps of a JPEG begin and end, in their order.
+
+    A picture whose metadata cannot be read counts as no gain map.
+    """
+    found = set()
+    try:
+        primary = jpeg_pictures.read_header(file, 0)
+        for place in _places(file, primary, _announced(primary) or []):
+            with contextlib.suppress(ValueError):
+                header = jpeg_pictures.read_header(file, place)
+                if _recipe(file, header) is not None:
+                    found.add((place, jpeg_pictures.end_of(file, header.scan)))
+    except ValueError:
+        pass  # the first picture, or its index, is damaged
+    return sorted(found)
+
+
+def _places(file: Stream, primary: Header, lengths: list[int] | None) -> Iterator[int]:
     """Yields where further pictures may begin: by the index, then by the lengths."""
     if jpeg_pictures.has_index(primary):
         try:
@@ -93,7 +110,7 @@ def _announced(primary: Header) -> list[int] | None:
     return lengths if is_announced else None
 
 
-def _recipe(file: BinaryIO, header: Header) -> metadata.Recipe | None:
+def _recipe(file: Stream, header: Header) -> metadata.Recipe | None:
     """Returns what the codes of a picture mean; None if it is no gain map."""
     problem = None
     _, iso = header.segments.get(ISO_21496, (0, b""))
@@ -136,6 +153,6 @@ def decode_picture(
     return gain_map_items.pixels_of(image)
 
 
-def _exif(file: BinaryIO) -> Image.Exif:
+def _exif(file: Stream) -> Image.Exif:
     file.seek(0)
     return JpegImagePlugin.JpegImageFile(file, "").getexif()

@@ -123,6 +123,15 @@ def walk(file: Stream, start: int) -> Iterator[Place]:
         first = at = end
 
 
+def begins(file: Stream, place: int) -> bool:
+    """Returns whether a picture with sound segments begins at a place."""
+    try:
+        read_header(file, place)
+    except ValueError:
+        return False
+    return True
+
+
 def has_index(header: Header) -> bool:
     """Returns whether a picture has an index of the pictures in the file."""
     return picture_index.NAME in header.segments

@@ -1,7 +1,7 @@
 """Takes a JPEG apart and puts it together again, without a change of its coded pixels.
 
 Markers and their meaning are those of ITU-T T.81, annex B, and of T.872 (JFIF, EXIF and
-Adobe's segment). The index of pictures (MPF) is that of CIPA DC-007, section 5.
+Adobe's segment).
 """
 
 import io
@@ -9,24 +9,22 @@ import struct
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from jaxhdr.image_io import jpeg_pictures
+from jaxhdr.image_io import jpeg_pictures, picture_index
+from jaxhdr.image_io.picture_index import Entry
 
 MOST_BYTES: Final = 65533
 """Largest content of a segment: its length has 16 bits and counts itself."""
 
 JFIF, APP1, APP2 = 0xE0, 0xE1, 0xE2
 EXIF: Final = b"Exif\0"
-MPF: Final = b"MPF\0"
 
 _ADOBE_SEGMENT: Final = 0xEE
 _SOI: Final = b"\xff\xd8"
+_HEAD_BYTES: Final = 4  # the marker and the length of a segment
 # Of the frames, only the baseline, the extended and the progressive one of Huffman
 # codes are read by all programs. 0xC4, 0xC8 and 0xCC are no frames.
 _FRAMES: Final = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _USUAL_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
-
-_PRIMARY_TYPE: Final = 0x20030000  # CIPA DC-007, table 4: a representative image
-_INDEX_BYTES: Final = 8 + 2 + 3 * 12 + 4 + 2 * 16
 
 
 class Segment(NamedTuple):
@@ -127,30 +125,52 @@ def to_bytes(picture: Picture) -> bytes:
     return b"".join([_SOI, *stored, picture.scan])
 
 
-def with_second(picture: Picture, second: bytes) -> bytes:
-    """Returns the file of two pictures, with an index of both (MPF).
+def is_index(segment: Segment) -> bool:
+    """Returns whether a segment is the index of the pictures in the file (MPF)."""
+    return segment.marker == APP2 and segment.content.startswith(picture_index.NAME)
+
+
+def with_second(picture: Picture, second: bytes, entries: Sequence[Entry]) -> bytes:
+    """Returns the file of a picture, a second one behind it, and the tail of the first.
 
     Args:
-      picture: the first; it has no index.
+      picture: the first. If it has an index of pictures (MPF), that is changed; else it
+        gets one.
       second: the file of the second.
+      entries: what the index is to say of the first picture and of those in its tail,
+        whose places count from the beginning of the tail.
 
     Raises:
       ValueError: the index cannot state their sizes.
     """
-    blank = make_segment(APP2, MPF + bytes(_INDEX_BYTES))
-    indexed = with_segments(picture, [blank])
+    listed = [entries[0], Entry(0, len(second), 0), *entries[1:]]
+    # The length of an index depends on the number of its entries only.
+    indexed, start = _with_index(picture, listed)
     size = len(to_bytes(indexed))
-    number = indexed.segments.index(blank)
-    before = sum(len(segment.stored) for segment in indexed.segments[:number])
-    start = len(_SOI) + before + 4 + len(MPF)  # offsets are relative to this byte
-    if size + len(second) >= 2**32:
+    tail = size + len(second)
+    if tail + len(picture.tail) >= 2**32:
         raise ValueError("it would have more than 4 GiB")
-    entries = struct.pack(">IIIHH", _PRIMARY_TYPE, size, 0, 0, 0)
-    entries += struct.pack(">IIIHH", 0, len(second), size - start, 0, 0)
-    index = struct.pack(">2sHIH", b"MM", 42, 8, 3)
-    index += struct.pack(">HHI4s", 0xB000, 7, 4, b"0100")
-    index += struct.pack(">HHII", 0xB001, 4, 1, 2)
-    index += struct.pack(">HHII", 0xB002, 7, len(entries), 8 + 2 + 3 * 12 + 4)
-    index += bytes(4) + entries
-    indexed.segments[number] = make_segment(APP2, MPF + index)
-    return to_bytes(indexed) + second
+    placed = [
+        listed[0]._replace(size=size, offset=0),
+        listed[1]._replace(offset=size - start),
+        *(one._replace(offset=tail - start + one.offset) for one in entries[1:]),
+    ]
+    indexed, _ = _with_index(picture, placed)
+    return to_bytes(indexed) + second + picture.tail
+
+
+def _with_index(picture: Picture, entries: Sequence[Entry]) -> tuple[Picture, int]:
+    """Returns a picture whose index has these entries, and the byte they count from."""
+    if not any(map(is_index, picture.segments)):
+        empty = make_segment(APP2, picture_index.NAME + picture_index.EMPTY)
+        picture = with_segments(picture, [empty])
+    number, old = next(
+        pair for pair in enumerate(picture.segments) if is_index(pair[1])
+    )
+    index = old.content.removeprefix(picture_index.NAME)
+    content = picture_index.NAME + picture_index.with_entries(index, entries)
+    before, after = picture.segments[:number], picture.segments[number + 1 :]
+    segments = [*before, make_segment(APP2, content), *after]
+    start = len(_SOI) + sum(len(one.stored) for one in before)
+    start += _HEAD_BYTES + len(picture_index.NAME)
+    return picture._replace(segments=segments), start

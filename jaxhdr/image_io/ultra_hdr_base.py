@@ -1,6 +1,7 @@
 """Makes the base of an Ultra HDR file: a photograph as a JPEG of its own.
 
-A usual JPEG is its own base, bit for bit. All other photographs are encoded.
+A usual JPEG is its own base, bit for bit (`own_base`). All other photographs are
+encoded.
 """
 
 import io
@@ -17,21 +18,27 @@ from jaxhdr.image_io import (
     exif_bytes,
     formats,
     gain_maps,
-    jpeg_pictures,
     jpeg_segments,
     matrix_profile,
     measured_photos,
+    own_base,
     photos,
+    picture_index,
     pillow_photos,
 )
 from jaxhdr.image_io.jpeg_segments import Picture
 from jaxhdr.image_io.orientation import apply_orientation
+from jaxhdr.image_io.own_base import OwnBase
+from jaxhdr.image_io.picture_index import Entry
 from jaxhdr.image_io.raster import Raster, to_encoded
 from jaxhdr.image_io.raw_files import is_camera_raw
 
 _QUALITY: Final = 95
 _MOST_SIDE: Final = 65_500  # of libjpeg
-_STALE: Final = (jpeg_segments.MPF, jpeg_pictures.ISO_21496)
+_ENCODED: Final = (
+    "it is encoded anew, because it is no usual JPEG (8 bits, grey or YCbCr, SDR), "
+    "with its EXIF and a simple profile only"
+)
 
 _LOGGER: Final = logging.getLogger(__name__)
 
@@ -40,12 +47,17 @@ class Base(NamedTuple):
     """The base of an Ultra HDR file.
 
     Attributes:
-      picture: the JPEG, without an index of pictures and without a gain map.
+      picture: the JPEG, without a gain map; see `OwnBase`.
       raster: its pixels, as readers decode them.
+      entries: as in `OwnBase`.
+      loss: what the base does not keep of the photograph, as a clause; "" if all is
+        kept.
     """
 
     picture: Picture
     raster: Raster
+    entries: list[Entry]
+    loss: str
 
 
 def read_base(path: str | os.PathLike) -> Base:
@@ -56,9 +68,11 @@ def read_base(path: str | os.PathLike) -> Base:
     """
     kind = formats.detect_format(formats.read_head(path)) or ""
     with formats.decoding(path):
-        picture = _own(path) if kind == "jpeg" else None
-        if picture is None:
-            picture = _encoded(path, kind)
+        taken = own_base.take(path) if kind == "jpeg" else None
+        if taken is None:
+            first = Entry(picture_index.REPRESENTATIVE, 0, 0)
+            taken = OwnBase(_encoded(path, kind), [first], _ENCODED)
+        picture, entries, loss = taken
         # Readers see the JPEG and not what was encoded, so the gain refers to it.
         stored = jpeg_segments.to_bytes(picture)
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(stored), "")
@@ -66,56 +80,9 @@ def read_base(path: str | os.PathLike) -> Base:
         raster = pillow_photos.of_open_image(str(path), image)
         if raster.colour.is_hdr:
             photos.read_encoded(path)  # it says what is wrong
-        return Base(picture, raster)
-
-
-def _own(path: str | os.PathLike) -> Picture | None:
-    """Returns a JPEG in parts if it can be a base as it is, else None."""
-    with open(path, "rb") as file:
-        data = file.read()
-    try:
-        picture = jpeg_segments.split(data)
-    except ValueError:
-        return None  # whether the photograph can be read is for the decoder to say
-    if not jpeg_segments.is_usual(picture) or _has_second(data, picture):
-        return None
-    if picture.tail.strip(b"\0"):
-        _LOGGER.warning(
-            "%s: the %d bytes behind its pixels are left out, because a gain map "
-            "takes their place",
-            path,
-            len(picture.tail),
-        )
-    kept = [
-        segment
-        for segment in picture.segments
-        if segment.marker != jpeg_segments.APP2
-        or not segment.content.startswith(_STALE)
-    ]
-    return Picture(kept, picture.scan, b"")
-
-
-def _has_second(data: bytes, picture: Picture) -> bool:
-    """Returns whether further pictures follow the first."""
-    places = []
-    if picture.tail.strip(b"\0"):
-        places.append(len(data) - len(picture.tail.lstrip(b"\0")))
-    file = io.BytesIO(data)
-    try:
-        header = jpeg_pictures.read_header(file, 0)
-        if jpeg_pictures.has_index(header):
-            places += jpeg_pictures.indexed_places(header)
-    except ValueError:
-        pass  # an index that is damaged shows no pictures
-    return any(_begins_picture(file, place) for place in places)
-
-
-def _begins_picture(file: io.BytesIO, place: int) -> bool:
-    try:
-        jpeg_pictures.read_header(file, place)
-    except ValueError:
-        return False
-    return True
+        if loss and kind == "jpeg":
+            _LOGGER.warning("%s: %s", path, loss)
+        return Base(picture, raster, entries, loss)
 
 
 def _encoded(path: str | os.PathLike, kind: str) -> Picture:

@@ -49,9 +49,10 @@ def write_ultra_hdr(
 ) -> None:
     """Writes a photograph with the gain map that turns it into an HDR image.
 
-    A usual JPEG (8 bits, grey or YCbCr, baseline or progressive, no further pictures
-    behind it) keeps its coded pixels, EXIF, profile and all other segments. Any other
-    photograph is encoded anew. Light above 10,000 / 203, the peak of PQ, is clipped.
+    A usual JPEG (8 bits, grey or YCbCr, baseline or progressive) keeps its coded
+    pixels, EXIF, profile and all other segments, and the pictures and bytes behind it.
+    Only an earlier gain map is replaced, with a warning. Any other photograph is
+    encoded anew. Light above 10,000 / 203, the peak of PQ, is clipped.
 
     Args:
       path: a file name that ends in .jpg or .jpeg.
@@ -78,7 +79,7 @@ def write_ultra_hdr(
     second = _gain_picture(gain, codes)
     try:
         announced = _announced(base.picture, str(photograph), gain_length=len(second))
-        content = jpeg_segments.with_second(announced, second)
+        content = jpeg_segments.with_second(announced, second, base.entries)
     except ValueError as error:
         raise UserError(f"cannot write {path}: {error}; use .exr") from error
     with atomic_path(path) as temporary:
