@@ -29,7 +29,7 @@ from jaxhdr.image_io.radiance_files import (
     write_tiled_exr,
 )
 from jaxhdr.image_io.raw_files import known_response
-from jaxhdr.image_io.ultra_hdr_files import write_ultra_hdr
+from jaxhdr.image_io.ultra_hdr_files import check_in_place, write_ultra_hdr
 from jaxhdr.image_io.write_options import check_hdr_suffix, check_writing
 from jaxhdr.options import HDR_SUFFIXES
 
@@ -44,6 +44,7 @@ __all__ = [
     "Photograph",
     "PillowImage",
     "check_hdr_suffix",
+    "check_in_place",
     "check_writing",
     "encoded_of_pil",
     "is_hdr_suffix",

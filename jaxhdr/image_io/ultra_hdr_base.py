@@ -50,18 +50,17 @@ class Base(NamedTuple):
       picture: the JPEG, without a gain map; see `OwnBase`.
       raster: its pixels, as readers decode them.
       entries: as in `OwnBase`.
-      loss: what the base does not keep of the photograph, as a clause; "" if all is
-        kept.
     """
 
     picture: Picture
     raster: Raster
     entries: list[Entry]
-    loss: str
 
 
 def read_base(path: str | os.PathLike) -> Base:
     """Returns the base that a photograph gives.
+
+    If the base of a JPEG does not keep all of it, a warning is logged.
 
     Raises:
       UserError: it cannot be read as a photograph, or is too large for JPEG.
@@ -82,7 +81,19 @@ def read_base(path: str | os.PathLike) -> Base:
             photos.read_encoded(path)  # it says what is wrong
         if loss and kind == "jpeg":
             _LOGGER.warning("%s: %s", path, loss)
-        return Base(picture, raster, entries, loss)
+        return Base(picture, raster, entries)
+
+
+def loss_of(path: str | os.PathLike) -> str:
+    """Returns what the base does not keep of a photograph, as a clause; "" if nothing.
+
+    Raises:
+      UserError: the file is unreadable.
+    """
+    kind = formats.detect_format(formats.read_head(path))
+    with formats.decoding(path):
+        taken = own_base.take(path) if kind == "jpeg" else None
+    return _ENCODED if taken is None else taken.loss
 
 
 def _encoded(path: str | os.PathLike, kind: str) -> Picture:

@@ -26,7 +26,7 @@ from jaxhdr.image_io.jpeg_segments import APP1, APP2, Picture, Segment, make_seg
 from jaxhdr.image_io.orientation import undo_orientation
 from jaxhdr.image_io.radiance_files import checked_radiance
 from jaxhdr.image_io.raster import Raster, to_light
-from jaxhdr.image_io.ultra_hdr_base import read_base
+from jaxhdr.image_io.ultra_hdr_base import loss_of, read_base
 from jaxhdr.options import GAIN_MAP_CHANNELS, ULTRA_HDR_SUFFIXES
 
 FULL_SIZE_PIXELS: Final = 2**21
@@ -55,7 +55,8 @@ def write_ultra_hdr(
     encoded anew. Light above 10,000 / 203, the peak of PQ, is clipped.
 
     Args:
-      path: a file name that ends in .jpg or .jpeg.
+      path: a file name that ends in .jpg or .jpeg. It may be the photograph itself if
+        that keeps all of its bytes; see `check_in_place`.
       hdr: linear BT.709 radiance in scale `ldr_white`, upright: 1.0 is the white of the
         photograph.
       photograph: the file that `hdr` was made from.
@@ -66,9 +67,11 @@ def write_ultra_hdr(
 
     Raises:
       UserError: the photograph cannot be read or has another size, `hdr` is no
-        radiance, an option is wrong, or the file cannot be written.
+        radiance, an option is wrong, something of the photograph would be lost in
+        place, or the file cannot be written.
     """
-    _check(path, photograph, channels=channels, divisor=divisor)
+    _check(path, channels=channels, divisor=divisor)
+    check_in_place(path, photograph)
     hdr = checked_radiance(path, hdr)
     if divisor is None:
         divisor = 1 if hdr.shape[0] * hdr.shape[1] <= FULL_SIZE_PIXELS else 2
@@ -86,22 +89,42 @@ def write_ultra_hdr(
         temporary.write_bytes(content)
 
 
-def _check(
-    path: str | os.PathLike,
-    photograph: str | os.PathLike,
-    *,
-    channels: int,
-    divisor: int | None,
-) -> None:
+def check_in_place(path: str | os.PathLike, photograph: str | os.PathLike) -> None:
+    """Checks that nothing is lost if a photograph is replaced by itself.
+
+    `write_ultra_hdr` may replace a photograph only by a file that has all of its bytes.
+
+    Args:
+      path: the file to write. All is well if it is another file than the photograph.
+      photograph: the photograph.
+
+    Raises:
+      UserError: they are one file, of which something would be lost; or the photograph
+        cannot be read.
+    """
+    if not _is_one_file(path, photograph):
+        return
+    loss = loss_of(photograph)
+    if loss:
+        raise UserError(
+            f"cannot write {path} over itself: {loss}; choose another name for the "
+            "output"
+        )
+
+
+def _is_one_file(path: str | os.PathLike, photograph: str | os.PathLike) -> bool:
+    try:
+        return os.path.samefile(path, photograph)
+    except (OSError, ValueError):  # one of them does not exist
+        return False
+
+
+def _check(path: str | os.PathLike, *, channels: int, divisor: int | None) -> None:
     suffix = pathlib.Path(path).suffix
     if suffix.lower() not in ULTRA_HDR_SUFFIXES:
         raise UserError(
             f"cannot write {path} as Ultra HDR: its suffix is {suffix!r}; expected one "
             f"of {', '.join(ULTRA_HDR_SUFFIXES)}"
-        )
-    if os.path.realpath(path) == os.path.realpath(photograph):
-        raise UserError(
-            f"cannot write {path}: it is the photograph; choose another name"
         )
     for name, value, choices in (
         ("channels", channels, GAIN_MAP_CHANNELS),

@@ -165,7 +165,11 @@ BAD_ARGUMENTS = {
     "other format": ["photo.jpg", "-o", "out/a.jpg", "--format", "exr"],
     "channels in .exr": ["photo.jpg", "-o", "out", "--gain-map-channels", "1"],
     "two channels": ["photo.jpg", "-o", "out/a.jpg", "--gain-map-channels", "2"],
-    "the photograph is the output": ["photo.jpg", "-o", "photo.jpg"],
+    "its gain map would be lost": ["phone.jpg", "-o", "phone.jpg"],
+    "its gain map would be lost by a link": ["phone.jpg", "-o", "hard.jpg"],
+    "a folder of hard links": ["phone.jpg", "-o", "links", "--format", "ultrahdr"],
+    "the photograph is another input": ["photo.tif", "photo.jpg", "-o", ".",
+                                        "--format", "ultrahdr"],
     "the folder of the photograph": ["photo.jpg", "-o", ".", "--format", "ultrahdr"],
     "no suffix": ["photo.jpg", "-o", "out/photo"],
     "missing folder": ["photo.jpg", "-o", "nowhere/photo.exr"],
@@ -252,6 +256,10 @@ def test_a_bad_input_gives_one_sentence_and_no_file(folder, capsys, write, name)
 def test_a_bad_command_line_gives_one_sentence_and_no_file(folder, capsys, arguments):
     write_photo(folder / "photo.tif")
     (folder / "link.tif").symlink_to("photo.tif")
+    (folder / "phone.jpg").write_bytes(ultra_hdr())
+    (folder / "links").mkdir()
+    os.link("phone.jpg", "hard.jpg")
+    os.link("phone.jpg", "links/phone.jpg")
     write_photo(folder / "out" / "a.preview.png")
     (folder / "out" / "photo.pfm").mkdir()
     write_random_weights(folder / "whole.safetensors")
@@ -408,6 +416,24 @@ def test_a_photograph_gets_a_gain_map(folder, capsys, name, channels):
     weights = np.eye(3) if channels == "3" else np.array([[0.2126], [0.7152], [0.0722]])
     error = np.abs(hdr @ weights - expected @ weights) / (expected @ weights + 1 / 64)
     assert np.median(error) < 0.02
+
+
+@pytest.mark.parametrize("output", ["photo.jpg", "./photo.jpg", "link.jpg"])
+def test_a_photograph_gets_a_gain_map_where_it_is(folder, output):
+    (folder / "link.jpg").symlink_to("photo.jpg")
+    command = ["photo.jpg", "--no-preview", "--quiet", "-o"]
+    assert main([*command, "out/a.jpg"]) == 0
+    assert main([*command, output]) == 0
+    written = (folder / "photo.jpg").read_bytes()
+    assert written == (folder / "out" / "a.jpg").read_bytes()
+    assert sorted(os.listdir()) == ["link.jpg", "out", "photo.jpg"]
+
+
+def test_in_place_an_error_of_the_disk_leaves_the_photograph(
+    folder, capsys, monkeypatch
+):
+    monkeypatch.setattr(os, "replace", refuse(errno.ENOSPC))
+    assert_refused(["photo.jpg", "-o", "photo.jpg"], folder, capsys)
 
 
 @pytest.mark.parametrize("gain_map", ["use", "ignore"])

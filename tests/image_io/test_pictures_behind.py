@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import os
 import struct
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from PIL import Image, MpoImagePlugin
 
 from jaxhdr import image_io
-from jaxhdr.image_io import jpeg_pictures, own_base, xmp
+from jaxhdr.errors import UserError
+from jaxhdr.image_io import jpeg_pictures, xmp
 from tests import gain_map_files as files
 from tests.image_io import test_ultra_hdr as ultra_hdr
 
@@ -259,10 +261,64 @@ def test_places_that_hold_no_picture_are_not_listed(path, source):
     assert data.endswith(VGA + FULL_HD[: -len(FULL_HD) // 2])
 
 
-def test_only_what_is_kept_completely_has_no_loss(source):
-    for name, data in CAMERAS.items():
-        source.write_bytes(data)
-        taken = own_base.take(source)
-        assert taken is not None and not taken.loss, name
-    source.write_bytes(ultra_hdr._cmyk())
-    assert own_base.take(source) is None
+@pytest.mark.parametrize("name", [*CAMERAS, *ultra_hdr.OWN])
+def test_a_photograph_is_written_in_place_if_nothing_is_lost(path, source, name):
+    source.write_bytes({**CAMERAS, **ultra_hdr.OWN}[name])
+    source.chmod(0o640)
+    hdr = ultra_hdr._hdr(ultra_hdr._pixels())
+    if "grey" in name:
+        hdr = np.ones_like(hdr)
+    elsewhere = ultra_hdr._write(path, source, hdr)
+    assert ultra_hdr._write(source, source, hdr) == elsewhere
+    assert source.stat().st_mode & 0o777 == 0o640
+
+
+def _png() -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(ultra_hdr._pixels()).save(stream, "PNG")
+    return stream.getvalue()
+
+
+LOSSES = {
+    "a gain map": (_phone(), "its gain map is replaced"),
+    "inks": (ultra_hdr._cmyk(), "it is encoded anew"),
+    "a PNG": (_png(), "it is encoded anew"),
+    "two indices": (
+        files.joined_jpegs(CAMERAS["one preview"]),
+        "its index of pictures is damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+def test_no_loss_is_written_in_place(tmp_path, source, name, link):
+    before, words = LOSSES[name]
+    source.write_bytes(before)
+    target = source
+    if link is not None:
+        target = tmp_path / "link.jpg"
+        link(source, target)
+    hdr = np.ones((*ultra_hdr._pixels().shape[:2], 3), np.float32)
+    with pytest.raises(UserError, match=words) as error:
+        image_io.write_ultra_hdr(target, hdr, source)
+    assert "over itself" in str(error.value) and "\n" not in str(error.value)
+    assert source.read_bytes() == before == target.read_bytes()
+    with pytest.raises(UserError, match=words):
+        image_io.check_in_place(target, source)
+    image_io.check_in_place(tmp_path / "other.jpg", source)
+
+
+def test_a_link_is_followed_and_a_hard_link_keeps_the_photograph(tmp_path, source):
+    before = CAMERAS["one preview"]
+    hdr = ultra_hdr._hdr(ultra_hdr._pixels())
+    source.write_bytes(before)
+    (tmp_path / "link.jpg").symlink_to(source)
+    image_io.write_ultra_hdr(tmp_path / "link.jpg", hdr, source)
+    assert (tmp_path / "link.jpg").is_symlink()
+    assert image_io.read_hdr(source).max() > 6
+    source.write_bytes(before)
+    os.link(source, tmp_path / "hard.jpg")
+    image_io.write_ultra_hdr(tmp_path / "hard.jpg", hdr, source)
+    assert source.read_bytes() == before
+    assert image_io.read_hdr(tmp_path / "hard.jpg").max() > 6

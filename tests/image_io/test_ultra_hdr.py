@@ -651,17 +651,9 @@ def test_the_gain_map_of_a_large_photograph_is_smaller(path, source, width, divi
     assert _gain_picture(data).size == (width // divisor, 1024 // divisor)
 
 
-def test_other_suffixes_and_the_photograph_itself_are_refused(tmp_path, source):
-    hdr = _hdr(_pixels())
-    before = source.read_bytes()
-    with pytest.raises(UserError, match="it is the photograph"):
-        image_io.write_ultra_hdr(source, hdr, source)
-    (tmp_path / "link.jpg").symlink_to(source)
-    with pytest.raises(UserError, match="it is the photograph"):
-        image_io.write_ultra_hdr(tmp_path / "link.jpg", hdr, source)
+def test_other_suffixes_are_refused(tmp_path, source):
     with pytest.raises(UserError, match=r"its suffix is '.exr'; expected one of .jpg"):
-        image_io.write_ultra_hdr(tmp_path / "x.exr", hdr, source)
-    assert source.read_bytes() == before
+        image_io.write_ultra_hdr(tmp_path / "x.exr", _hdr(_pixels()), source)
 
 
 def test_write_hdr_names_the_way(tmp_path):
