@@ -60,6 +60,9 @@ ULTRA_HDR_SUFFIXES: Final = (".jpg", ".jpeg")
 GAIN_MAP_CHANNELS: Final = (1, 3)
 """Numbers of channels that a written gain map can have."""
 
+GAIN_MAP_DIVISORS: Final = (1, 2, 4)
+"""By what the sides of a photograph can be divided for those of its gain map."""
+
 SHEET_SUFFIXES: Final = (".png", ".pdf", ".svg")
 """Suffixes of the sheets that `jaxhdr inspect` writes."""
 

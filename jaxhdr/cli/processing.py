@@ -119,8 +119,13 @@ def _write(job: Job, result: _Result, options: argparse.Namespace) -> None:
     from jaxhdr.pictures import previews
 
     if job.output.suffix.lower() in ULTRA_HDR_SUFFIXES:
-        channels = options.gain_map_channels or GAIN_MAP_CHANNELS[0]
-        image_io.write_ultra_hdr(job.output, result.hdr, job.source, channels=channels)
+        image_io.write_ultra_hdr(
+            job.output,
+            result.hdr,
+            job.source,
+            channels=options.gain_map_channels or GAIN_MAP_CHANNELS[0],
+            divisor=options.gain_map_divisor,
+        )
     else:
         _write_radiance(job, result, options)
     if job.preview is not None:

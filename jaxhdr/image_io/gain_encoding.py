@@ -13,9 +13,6 @@ from PIL import Image
 
 from jaxhdr.image_io.gain_map_metadata import LogGain
 
-DIVISORS: Final = (1, 2, 4)
-"""By what the sides of the photograph can be divided for those of its gain map."""
-
 MOST_LIGHT: Final = 10_000 / 203
 """Largest light that is stored. libultrahdr decodes no more: it is the peak of PQ in
 units of diffuse white (ITU-R BT.2408-7, section 2.1)."""
@@ -53,7 +50,7 @@ def encode_gain(
       base: light of the photograph.
       weights: weights of R, G and B in luminance.
       channels: number of channels of the codes, 1 or 3.
-      divisor: one of `DIVISORS`.
+      divisor: one of `jaxhdr.options.GAIN_MAP_DIVISORS`.
     """
     stops = np.empty((channels, *base.shape[:2]), np.float32)
     peak = 0.0

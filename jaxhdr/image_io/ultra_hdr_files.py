@@ -19,7 +19,7 @@ from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import gain_map_packets as packets
 from jaxhdr.image_io import jpeg_segments, primaries
-from jaxhdr.image_io.gain_encoding import DIVISORS, encode_gain
+from jaxhdr.image_io.gain_encoding import encode_gain
 from jaxhdr.image_io.gain_map_metadata import LogGain
 from jaxhdr.image_io.jpeg_pictures import ISO_21496, XMP
 from jaxhdr.image_io.jpeg_segments import APP1, APP2, Picture, Segment, make_segment
@@ -27,7 +27,11 @@ from jaxhdr.image_io.orientation import undo_orientation
 from jaxhdr.image_io.radiance_files import checked_radiance
 from jaxhdr.image_io.raster import Raster, to_light
 from jaxhdr.image_io.ultra_hdr_base import loss_of, read_base
-from jaxhdr.options import GAIN_MAP_CHANNELS, ULTRA_HDR_SUFFIXES
+from jaxhdr.options import (
+    GAIN_MAP_CHANNELS,
+    GAIN_MAP_DIVISORS,
+    ULTRA_HDR_SUFFIXES,
+)
 
 FULL_SIZE_PIXELS: Final = 2**21
 """Number of pixels of a photograph up to which its gain map is as large. In larger
@@ -128,7 +132,7 @@ def _check(path: str | os.PathLike, *, channels: int, divisor: int | None) -> No
         )
     for name, value, choices in (
         ("channels", channels, GAIN_MAP_CHANNELS),
-        ("divisor", DIVISORS[0] if divisor is None else divisor, DIVISORS),
+        ("divisor", 1 if divisor is None else divisor, GAIN_MAP_DIVISORS),
     ):
         if type(value) is not int or value not in choices:
             raise UserError(f"{name} is {value!r}; expected one of {choices}")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, MpoImagePlugin
 
 import jaxhdr
 from jaxhdr import image_io, inference, options
@@ -164,6 +164,9 @@ BAD_ARGUMENTS = {
     "other suffix": ["photo.jpg", "-o", "out/a.exr", "--format", "ultrahdr"],
     "other format": ["photo.jpg", "-o", "out/a.jpg", "--format", "exr"],
     "channels in .exr": ["photo.jpg", "-o", "out", "--gain-map-channels", "1"],
+    "a size in .exr": ["photo.jpg", "-o", "out", "--gain-map-divisor", "2"],
+    "a third of the size": ["photo.jpg", "-o", "out/a.jpg",
+                            "--gain-map-divisor", "3"],
     "two channels": ["photo.jpg", "-o", "out/a.jpg", "--gain-map-channels", "2"],
     "its gain map would be lost": ["phone.jpg", "-o", "phone.jpg"],
     "its gain map would be lost by a link": ["phone.jpg", "-o", "hard.jpg"],
@@ -416,6 +419,16 @@ def test_a_photograph_gets_a_gain_map(folder, capsys, name, channels):
     weights = np.eye(3) if channels == "3" else np.array([[0.2126], [0.7152], [0.0722]])
     error = np.abs(hdr @ weights - expected @ weights) / (expected @ weights + 1 / 64)
     assert np.median(error) < 0.02
+
+
+@pytest.mark.parametrize("divisor", [None, 1, 2, 4])
+def test_the_size_of_the_gain_map_is_chosen(folder, divisor):
+    command = ["photo.jpg", "-o", "out/a.jpg", "--no-preview", "--quiet"]
+    chosen = [] if divisor is None else [f"--gain-map-divisor={divisor}"]
+    assert main([*command, *chosen]) == 0
+    with MpoImagePlugin.MpoImageFile("out/a.jpg") as image:
+        image.seek(1)
+        assert image.size == (-(-40 // (divisor or 1)), -(-30 // (divisor or 1)))
 
 
 @pytest.mark.parametrize("output", ["photo.jpg", "./photo.jpg", "link.jpg"])
