@@ -125,6 +125,7 @@ def _write(job: Job, result: _Result, options: argparse.Namespace) -> None:
             job.source,
             channels=options.gain_map_channels or GAIN_MAP_CHANNELS[0],
             divisor=options.gain_map_divisor,
+            metadata=_metadata(job, result),
         )
     else:
         _write_radiance(job, result, options)
@@ -138,16 +139,20 @@ def _write(job: Job, result: _Result, options: argparse.Namespace) -> None:
         image_io.write_png(job.preview, picture)
 
 
+def _metadata(job: Job, result: _Result) -> dict[str, str]:
+    return {
+        **result.notes,
+        "software": f"jaxhdr {__version__}",
+        "source": text_of(job.source),
+    }
+
+
 def _write_radiance(job: Job, result: _Result, options: argparse.Namespace) -> None:
     from jaxhdr import image_io
 
     kept = {
         "half": not options.float,
-        "metadata": {
-            **result.notes,
-            "software": f"jaxhdr {__version__}",
-            "source": text_of(job.source),
-        },
+        "metadata": _metadata(job, result),
         "primaries": options.primaries,
         "exif": result.exif,
     }

@@ -1,4 +1,4 @@
-"""Reads the boxes of HEIF and AVIF files (ISO/IEC 14496-12 and 23008-12).
+"""Reads the boxes of HEIF, AVIF and JPEG XL (ISO/IEC 14496-12 and 23008-12).
 
 Only what describes images is read: which item is the photograph, the properties of each
 item, and references between items. Pixels are left to the decoders.
@@ -61,7 +61,7 @@ def read_items(path: str | os.PathLike) -> Items:
       ValueError: the boxes are damaged.
     """
     try:
-        return _parse_meta(_meta_of(path))
+        return _parse_meta(read_box(path, b"meta", most=_MAX_META_BYTES))
     except (struct.error, IndexError, KeyError) as error:
         raise ValueError(f"damaged boxes ({error})") from error
 
@@ -122,9 +122,18 @@ def _place_of(data: bytes, kind: bytes, at: int, end: int) -> tuple[int, int]:
     raise ValueError(f"it has no {kind.decode()} box")
 
 
-def _meta_of(path: str | os.PathLike) -> bytes:
-    """Returns the content of the top-level `meta` box."""
-    size = os.path.getsize(path)
+def read_box(path: str | os.PathLike, kind: bytes, *, most: int) -> bytes:
+    """Returns the content of the first box of a type that lies in no other.
+
+    Args:
+      path: the file.
+      kind: the four letters of the type.
+      most: largest number of bytes that is read.
+
+    Raises:
+      ValueError: there is no such box, it is too large, or the boxes are damaged.
+    """
+    name, size = kind.decode().strip(), os.path.getsize(path)
     with open(path, "rb") as file:
         at = 0
         for _ in range(_MAX_BOXES):
@@ -132,14 +141,14 @@ def _meta_of(path: str | os.PathLike) -> bytes:
             head = file.read(16)
             if len(head) < 8:
                 break
-            length, kind, start = _box_head(head, 0, size - at)
-            if kind == b"meta":
-                if length > _MAX_META_BYTES:
-                    raise ValueError("its meta box is too large")
+            length, found, start = _box_head(head, 0, size - at)
+            if found == kind:
+                if length > most:
+                    raise ValueError(f"its {name} box is too large")
                 file.seek(at + start)
                 return file.read(length - start)
             at += length
-    raise ValueError("it has no meta box")
+    raise ValueError(f"it has no {name} box")
 
 
 def _box_head(data: bytes, at: int, rest: int) -> tuple[int, bytes, int]:

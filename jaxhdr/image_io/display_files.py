@@ -16,8 +16,14 @@ import OpenImageIO as oiio
 from jaxtyping import Float
 
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import camera_exif, display_light, exr_files, primaries
-from jaxhdr.image_io.box_writer import add_items
+from jaxhdr.image_io import (
+    camera_exif,
+    display_light,
+    exr_files,
+    png_chunks,
+    primaries,
+)
+from jaxhdr.image_io.box_writer import add_items, exif_item, xmp_item
 from jaxhdr.image_io.camera_exif import CameraExif
 from jaxhdr.image_io.display_light import Encoded
 from jaxhdr.image_io.oiio import write_pixels
@@ -59,6 +65,7 @@ def write_display_file(
     white_nits: float,
     half: bool,
     exif: CameraExif,
+    packet: bytes,
 ) -> None:
     """Writes radiance in the format of the suffix of `path`.
 
@@ -70,6 +77,7 @@ def write_display_file(
       white_nits: light of radiance 1.0 in cd/m^2, for PQ and HLG.
       half: store linear light in 16-bit floats, unless a value is too large for them.
       exif: what is known of the photograph.
+      packet: XMP to store; b"" for none.
 
     Raises:
       OSError: the file cannot be written completely.
@@ -80,6 +88,7 @@ def write_display_file(
         is_half = half and hdr.max() <= exr_files.HALF_MAX
         numbers = (_BT709, _LINEAR, _RGB_MATRIX, _FULL_RANGE)
         _write_jxl(path, hdr, "half" if is_half else "float", numbers, exif)
+        _append_xmp(path, packet)
         return
     if suffix == ".avif":
         _check_avif_size(name, *hdr.shape[:2])
@@ -93,10 +102,11 @@ def write_display_file(
     numbers = (_BT2020, encoded.transfer_number, _RGB_MATRIX, _FULL_RANGE)
     if suffix == ".jxl":
         _write_jxl(path, encoded.codes, "uint16", numbers, exif)
+        _append_xmp(path, packet)
     elif suffix == ".png":
-        write_png16(path, encoded.codes, _png_chunks(encoded, numbers, exif))
+        write_png16(path, encoded.codes, _png_chunks(encoded, numbers, exif, packet))
     else:
-        _write_avif(path, encoded, exif)
+        _write_avif(path, encoded, exif, packet)
 
 
 def _check_avif_size(path: str | os.PathLike, height: int, width: int) -> None:
@@ -125,8 +135,15 @@ def _write_jxl(
     write_pixels(path, pixels, spec)
 
 
+def _append_xmp(path: str | os.PathLike, packet: bytes) -> None:
+    """Appends a box with XMP to a JPEG XL, which OpenImageIO writes in boxes."""
+    if packet:
+        with open(path, "ab") as file:
+            file.write(struct.pack(">I4s", 8 + len(packet), b"xml ") + packet)
+
+
 def _png_chunks(
-    encoded: Encoded, numbers: tuple[int, ...], exif: CameraExif
+    encoded: Encoded, numbers: tuple[int, ...], exif: CameraExif, packet: bytes
 ) -> list[tuple[bytes, bytes]]:
     """Returns the chunks of PNG, third edition, sections 11.3.2.6 to 11.3.2.8."""
     chunks = [(b"cICP", bytes(numbers))]
@@ -137,10 +154,16 @@ def _png_chunks(
             (b"cLLI", struct.pack(">2I", *light)),
         ]
     stored = camera_exif.to_bytes(exif)
-    return [*chunks, (b"eXIf", stored)] if stored else chunks
+    if stored:
+        chunks.append((b"eXIf", stored))
+    if packet:
+        chunks.append(png_chunks.xmp_chunk(packet))
+    return chunks
 
 
-def _write_avif(path: str | os.PathLike, encoded: Encoded, exif: CameraExif) -> None:
+def _write_avif(
+    path: str | os.PathLike, encoded: Encoded, exif: CameraExif, packet: bytes
+) -> None:
     imagecodecs = _import_imagecodecs(path)
     try:
         avif = imagecodecs.avif_encode(
@@ -163,8 +186,11 @@ def _write_avif(path: str | os.PathLike, encoded: Encoded, exif: CameraExif) -> 
             (b"clli", struct.pack(">2H", *light)),
         ]
     stored = camera_exif.to_bytes(exif)
-    if properties or stored:
-        avif = add_items(avif, properties=properties, exif=stored)
+    items = [exif_item(stored)] if stored else []
+    if packet:
+        items.append(xmp_item(packet))
+    if properties or items:
+        avif = add_items(avif, properties=properties, items=items)
     pathlib.Path(path).write_bytes(avif)
 
 

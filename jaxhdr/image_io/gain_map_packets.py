@@ -10,7 +10,7 @@ from typing import Final
 from xml.dom import minidom
 from xml.sax.saxutils import quoteattr
 
-from jaxhdr.image_io import xmp
+from jaxhdr.image_io import notes, xmp
 from jaxhdr.image_io.gain_map_metadata import HDRGM, LogGain
 
 ISO_VERSION: Final = bytes(4)
@@ -19,7 +19,7 @@ ISO_VERSION: Final = bytes(4)
 _CONTAINER: Final = "http://ns.google.com/photos/1.0/container/"
 _RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _ITEM: Final = _CONTAINER + "item/"
-_OUTDATED: Final = (HDRGM, _CONTAINER)
+_OUTDATED: Final = (HDRGM, _CONTAINER, notes.NAMESPACE)
 _OWN_ITEMS: Final = ("Primary", "GainMap")  # by their semantic
 
 _DENOMINATOR: Final = 10**6
@@ -34,7 +34,7 @@ _LISTED: Final = '<rdf:li rdf:parseType="Resource"><Container:Item {}/></rdf:li>
 _DIRECTORY: Final = (
     f'<rdf:Description rdf:about="" xmlns:rdf="{_RDF}" xmlns:hdrgm="{HDRGM}" '
     f'xmlns:Container="{_CONTAINER}" xmlns:Item="{_ITEM}" '
-    'hdrgm:Version="1.0"><Container:Directory><rdf:Seq>{}</rdf:Seq>'
+    'hdrgm:Version="1.0" {}><Container:Directory><rdf:Seq>{}</rdf:Seq>'
     "</Container:Directory></rdf:Description>"
 )
 
@@ -76,15 +76,18 @@ def gain_xmp(gain: LogGain) -> bytes:
     return _PACKET.format(_GAIN.format(listed)).encode()
 
 
-def base_xmp(packet: bytes | None, *, gain_length: int) -> bytes:
+def base_xmp(
+    packet: bytes | None, *, gain_length: int, stated: Mapping[str, str]
+) -> bytes:
     """Returns the XMP of a photograph, which announces a gain map behind it.
 
-    What an earlier packet says of a gain map is left out; all else is kept. The items
-    that it lists behind the photograph follow the gain map.
+    What an earlier packet says of a gain map, and its notes, are left out; all else is
+    kept. The items that it lists behind the photograph follow the gain map.
 
     Args:
       packet: XMP that the photograph has already.
       gain_length: number of bytes of the gain map.
+      stated: notes of what made it.
 
     Raises:
       ValueError: the packet that the photograph has is damaged.
@@ -95,7 +98,7 @@ def base_xmp(packet: bytes | None, *, gain_length: int) -> bytes:
         {"Semantic": "GainMap", **jpeg, "Length": str(gain_length)},
     ]
     if packet is None:
-        return _PACKET.format(_announcement(items)).encode()
+        return _PACKET.format(_announcement(items, stated)).encode()
     xmp.parse(packet)  # it refuses document types, which could exhaust memory
     document = minidom.parseString(packet.rstrip(b"\0"))
     roots = document.getElementsByTagNameNS(_RDF, "RDF")
@@ -104,7 +107,7 @@ def base_xmp(packet: bytes | None, *, gain_length: int) -> bytes:
     root = roots[0]
     items += _other_items(root)
     _remove_outdated(root)
-    added = minidom.parseString(_PACKET.format(_announcement(items)))
+    added = minidom.parseString(_PACKET.format(_announcement(items, stated)))
     (description,) = added.getElementsByTagNameNS(_RDF, "Description")
     for other in root.getElementsByTagNameNS(_RDF, "Description"):
         # All descriptions of a packet are about the same thing (ISO 16684-1, 7.4).
@@ -114,17 +117,19 @@ def base_xmp(packet: bytes | None, *, gain_length: int) -> bytes:
     return "".join(node.toxml() for node in document.childNodes).encode()
 
 
-def _announcement(items: Sequence[Mapping[str, str]]) -> str:
+def _announcement(items: Sequence[Mapping[str, str]], stated: Mapping[str, str]) -> str:
     """Returns the description of a file with a gain map.
 
     Args:
       items: what is stated of each item of the file.
+      stated: notes.
     """
     listed = (
         " ".join(f"Item:{name}={quoteattr(text)}" for name, text in item.items())
         for item in items
     )
-    return _DIRECTORY.format("".join(map(_LISTED.format, listed)))
+    content = "".join(map(_LISTED.format, listed))
+    return _DIRECTORY.format(notes.attributes(stated), content)
 
 
 def _other_items(root: minidom.Element) -> list[dict[str, str]]:

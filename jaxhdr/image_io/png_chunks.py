@@ -16,6 +16,10 @@ _KEPT: Final = frozenset(
 _MAX_KEPT: Final = 64 * 2**20
 _MAX_PROFILE: Final = 64 * 2**20
 
+# The keyword of XMP (ISO 16684-3), no compression, no language.
+_XMP: Final = b"XML:com.adobe.xmp" + bytes(5)
+_MAX_XMP: Final = 2**20
+
 # Text and profiles, whose size decoders limit.
 _UNNEEDED: Final = frozenset({b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf"})
 
@@ -38,6 +42,31 @@ def read_chunks(path: str | os.PathLike) -> dict[bytes, bytes]:
                 file.seek(4, os.SEEK_CUR)
             else:
                 file.seek(length + 4, os.SEEK_CUR)
+
+
+def xmp_chunk(packet: bytes) -> tuple[bytes, bytes]:
+    """Returns the name and the content of the chunk that holds XMP."""
+    return b"iTXt", _XMP + packet
+
+
+def read_xmp(path: str | os.PathLike) -> bytes:
+    """Returns the XMP that stands before the pixels, as `xmp_chunk` keeps it.
+
+    Raises:
+      ValueError: there is none, or the file ends before its pixels begin.
+    """
+    with open(path, "rb") as file:
+        file.seek(_SIGNATURE_SIZE)
+        while True:
+            length, name = _head(file)
+            if name == b"IDAT":
+                raise ValueError("it has no XMP")
+            if name == b"iTXt" and length <= _MAX_XMP:
+                content = file.read(length)
+                if content.startswith(_XMP):
+                    return content.removeprefix(_XMP)
+                length = 0
+            file.seek(length + 4, os.SEEK_CUR)
 
 
 def has_text_or_profile(path: str | os.PathLike) -> bool:

@@ -9,6 +9,7 @@ import logging
 import os
 import pathlib
 import xml.parsers.expat
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
 from jaxhdr.image_io import gain_map_packets as packets
-from jaxhdr.image_io import jpeg_segments, primaries
+from jaxhdr.image_io import jpeg_segments, notes, primaries
 from jaxhdr.image_io.gain_encoding import encode_gain
 from jaxhdr.image_io.gain_map_metadata import LogGain
 from jaxhdr.image_io.jpeg_pictures import ISO_21496, XMP
@@ -50,6 +51,7 @@ def write_ultra_hdr(
     *,
     channels: int = 1,
     divisor: int | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Writes a photograph with the gain map that turns it into an HDR image.
 
@@ -68,6 +70,7 @@ def write_ultra_hdr(
         those of `hdr`.
       divisor: by what the sides of the photograph are divided for those of the gain
         map: 1, 2 or 4. None is 1 up to `FULL_SIZE_PIXELS`, else 2.
+      metadata: strings by name, for the XMP.
 
     Raises:
       UserError: the photograph cannot be read or has another size, `hdr` is no
@@ -75,6 +78,7 @@ def write_ultra_hdr(
         place, or the file cannot be written.
     """
     _check(path, channels=channels, divisor=divisor)
+    notes.check_names(metadata or {})
     check_in_place(path, photograph)
     hdr = checked_radiance(path, hdr)
     if divisor is None:
@@ -85,7 +89,9 @@ def write_ultra_hdr(
     )
     second = _gain_picture(gain, codes)
     try:
-        announced = _announced(base.picture, str(photograph), gain_length=len(second))
+        announced = _announced(
+            base.picture, str(photograph), len(second), metadata or {}
+        )
         content = jpeg_segments.with_second(announced, second, base.entries)
     except ValueError as error:
         raise UserError(f"cannot write {path}: {error}; use .exr") from error
@@ -181,12 +187,14 @@ def _gain_picture(gain: LogGain, codes: UInt8[np.ndarray, "h w c"]) -> bytes:
     return jpeg_segments.to_bytes(jpeg_segments.with_segments(picture, added))
 
 
-def _announced(picture: Picture, name: str, *, gain_length: int) -> Picture:
+def _announced(
+    picture: Picture, name: str, gain_length: int, stated: Mapping[str, str]
+) -> Picture:
     """Returns a base whose metadata announce the gain map behind it."""
     iso = make_segment(APP2, ISO_21496 + packets.ISO_VERSION)
     stored = picture.content_of(APP1, XMP)
     try:
-        packet = packets.base_xmp(stored, gain_length=gain_length)
+        packet = packets.base_xmp(stored, gain_length=gain_length, stated=stated)
         announced = make_segment(APP1, XMP + packet)
     except (ValueError, xml.parsers.expat.ExpatError) as error:
         _LOGGER.warning(

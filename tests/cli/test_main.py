@@ -356,6 +356,15 @@ def test_the_header_says_what_the_file_is(folder):
     assert "alignment" not in metadata
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "avif", "jxl"])
+def test_other_formats_say_the_same_as_the_header(folder, suffix):
+    for name in ("a.exr", f"b.{suffix}"):
+        assert main(["photo.jpg", "-o", f"out/{name}", "--no-preview"]) == 0
+    notes = image_io.read_metadata("out/a.exr")
+    assert notes["scale"] == "ldr_white" and len(notes) >= 6
+    assert image_io.read_metadata(f"out/b.{suffix}") == notes
+
+
 def test_the_header_says_that_a_photograph_was_camera_raw(folder):
     pytest.importorskip("rawpy")
     write_dng(folder / "raw.dng", np.full((30, 40, 3), 0.5))

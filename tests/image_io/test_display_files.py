@@ -191,7 +191,11 @@ def test_a_file_that_libavif_did_not_write_is_not_changed():
         broken = avif.replace(old, new)
         assert broken != avif
         with pytest.raises(ValueError, match="unexpected"):
-            box_writer.add_items(broken, properties=[(b"clli", bytes(4))], exif=b"MM")
+            box_writer.add_items(
+                broken,
+                properties=[(b"clli", bytes(4))],
+                items=[box_writer.exif_item(b"MM")],
+            )
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (64, 3), (65, 1), (600, 900), (3, 300_000)])
