@@ -30,8 +30,8 @@ from PIL import Image
 import jaxhdr
 from data_builders.synthetic_hdr import layouts, rendering
 from jaxhdr import image_io
-from jaxhdr.image_io import gain_encoding, ultra_hdr_files
-from jaxhdr.image_io.gain_encoding import MOST_LIGHT
+from jaxhdr.image_io.ultra_hdr import gain_encoding, ultra_hdr_files
+from jaxhdr.image_io.ultra_hdr.gain_encoding import MOST_LIGHT
 from jaxhdr.imaging import camera
 from jaxhdr.options import GAIN_MAP_CHANNELS, GAIN_MAP_DIVISORS
 

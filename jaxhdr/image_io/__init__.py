@@ -6,20 +6,21 @@ Importing this package also registers it in `imageio.v3` for .exr, .hdr and .pfm
 
 from PIL.Image import Image as PillowImage
 
-from jaxhdr.image_io.camera_exif import CameraExif, read_exif
 from jaxhdr.image_io.folders import IMAGE_SUFFIXES, is_left_out, list_folder
 from jaxhdr.image_io.formats import (
     MAX_PIXELS,
     PHOTO_SUFFIXES,
     is_hdr_suffix,
 )
-from jaxhdr.image_io.measured_photos import Measured, Photograph, read_photograph
-from jaxhdr.image_io.photos import (
+from jaxhdr.image_io.metadata.camera_exif import CameraExif, read_exif
+from jaxhdr.image_io.photos.measured_photos import Measured, Photograph, read_photograph
+from jaxhdr.image_io.photos.photos import (
     AlreadyHdrError,
     encoded_of_pil,
     read_encoded,
     write_png,
 )
+from jaxhdr.image_io.photos.raw_files import known_response
 from jaxhdr.image_io.plugin import register_plugin
 from jaxhdr.image_io.radiance_files import (
     layer_names,
@@ -28,8 +29,7 @@ from jaxhdr.image_io.radiance_files import (
     write_hdr,
     write_tiled_exr,
 )
-from jaxhdr.image_io.raw_files import known_response
-from jaxhdr.image_io.ultra_hdr_files import check_in_place, write_ultra_hdr
+from jaxhdr.image_io.ultra_hdr.ultra_hdr_files import check_in_place, write_ultra_hdr
 from jaxhdr.image_io.write_options import check_hdr_suffix, check_writing
 from jaxhdr.options import HDR_SUFFIXES
 

@@ -15,18 +15,13 @@ from jaxtyping import Float
 
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import (
-    array_files,
-    display_files,
-    exr_files,
-    formats,
-    hdr_photos,
-    measured_photos,
-    notes,
-    rgbe_files,
-)
-from jaxhdr.image_io.camera_exif import CameraExif
-from jaxhdr.image_io.raw_files import is_camera_raw
+from jaxhdr.image_io import formats
+from jaxhdr.image_io.display import display_files
+from jaxhdr.image_io.metadata import notes
+from jaxhdr.image_io.metadata.camera_exif import CameraExif
+from jaxhdr.image_io.photos import hdr_photos, measured_photos
+from jaxhdr.image_io.photos.raw_files import is_camera_raw
+from jaxhdr.image_io.radiance import array_files, exr_files, rgbe_files
 from jaxhdr.image_io.write_options import check_writing
 from jaxhdr.options import DIFFUSE_WHITE_NITS, TRANSFERS
 
@@ -53,9 +48,8 @@ def read_hdr(
     """Returns the linear radiance in an OpenEXR, .hdr, .npy, PFM or float TIFF file.
 
     It also reads images in PQ and HLG: AVIF, HEIC, JPEG XL, PNG, 16-bit TIFF and JPEG.
-    Their diffuse white, 203 cd/m^2, becomes 1.0 (`jaxhdr.image_io.hdr_photos`). Of a
-    photograph with a gain map (JPEG, HEIC or AVIF) it is the HDR image in which 1.0 is
-    SDR white.
+    Their diffuse white, 203 cd/m^2, becomes 1.0 (`photos.hdr_photos`). Of a photograph
+    with a gain map (JPEG, HEIC or AVIF) it is the HDR image in which 1.0 is SDR white.
 
     The content decides the format. A single channel becomes grey. Alpha is dropped,
     since HDR colour is already multiplied by it. TIFF and .hdr are turned upright, EXR

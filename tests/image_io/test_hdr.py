@@ -10,8 +10,8 @@ import tifffile
 
 from jaxhdr import image_io
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import primaries
-from jaxhdr.image_io.rgbe_files import round_to_rgbe
+from jaxhdr.image_io.colour import primaries
+from jaxhdr.image_io.radiance.rgbe_files import round_to_rgbe
 
 
 @pytest.fixture
