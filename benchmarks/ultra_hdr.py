@@ -30,10 +30,10 @@ from PIL import Image
 import jaxhdr
 from data_builders.synthetic_hdr import layouts, rendering
 from jaxhdr import image_io
-from jaxhdr.image_io import gain_encoding, ultra_hdr_files
-from jaxhdr.image_io.gain_encoding import DIVISORS, MOST_LIGHT
+from jaxhdr.image_io.ultra_hdr import gain_encoding, ultra_hdr_files
+from jaxhdr.image_io.ultra_hdr.gain_encoding import MOST_LIGHT
 from jaxhdr.imaging import camera
-from jaxhdr.options import GAIN_MAP_CHANNELS
+from jaxhdr.options import GAIN_MAP_CHANNELS, GAIN_MAP_DIVISORS
 
 SAMPLE = pathlib.Path(image_io.__file__).parents[1] / "samples" / "rocket.jpg"
 KINDS, PER_KIND, SIZE = ("day", "night", "room"), 2, 512
@@ -165,7 +165,9 @@ def report_errors(folder: pathlib.Path) -> None:
     }
     print_head("photograph", "channels", "size")
     for name, shown in images.items():
-        for channels, divisor in itertools.product(GAIN_MAP_CHANNELS, DIVISORS):
+        for channels, divisor in itertools.product(
+            GAIN_MAP_CHANNELS, GAIN_MAP_DIVISORS
+        ):
             first = [name, channels, size_of(divisor)]
             print_row(first, shown, folder=folder, channels=channels, divisor=divisor)
 
@@ -192,7 +194,7 @@ def report_seconds(folder: pathlib.Path, *, rounds: int) -> None:
     print("|---|---:|---:|---:|---:|")
     for photo in photos:
         for count in GAIN_MAP_CHANNELS:
-            for divisor in DIVISORS:
+            for divisor in GAIN_MAP_DIVISORS:
                 seconds = []
                 for _ in range(rounds):
                     start = time.perf_counter()

@@ -14,13 +14,13 @@ PRECISIONS: Final = ("auto", "float32", "bfloat16")
 
 RESPONSES: Final = ("auto", "estimated", "srgb")
 """Camera response of a photograph: estimated by the model, or known to be sRGB; `auto`
-is `srgb` for camera raw, whose response is known, and `estimated` for other files, with
-the prior of `PRIORS`."""
+is `srgb` for camera raw, whose response is known, and for files that name a renderer,
+and `estimated` for all others."""
 
 PRIORS: Final[Mapping[str, float]] = {"camera": 0.05, "render": 0.98}
 """Probability that a photograph is encoded as sRGB says, by the origin that its file
-names (`image_io.origin_of`). They are our judgement, not a measurement: cameras apply
-tone curves of their own, and renderers seldom do."""
+names (`image_io.origin_of`), for models that take a prior. They are our judgement, not
+a measurement: cameras apply tone curves of their own, and renderers seldom do."""
 
 MOST_DIGITS: Final = 18
 """Largest length of a whole number; Python refuses to convert thousands of digits."""
@@ -65,6 +65,9 @@ ULTRA_HDR_SUFFIXES: Final = (".jpg", ".jpeg")
 
 GAIN_MAP_CHANNELS: Final = (1, 3)
 """Numbers of channels that a written gain map can have."""
+
+GAIN_MAP_DIVISORS: Final = (1, 2, 4)
+"""By what the sides of a photograph can be divided for those of its gain map."""
 
 SHEET_SUFFIXES: Final = (".png", ".pdf", ".svg")
 """Suffixes of the sheets that `jaxhdr inspect` writes."""

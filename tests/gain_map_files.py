@@ -11,7 +11,7 @@ import struct
 import numpy as np
 from PIL import Image
 
-from jaxhdr.image_io import boxes
+from jaxhdr.image_io.containers import boxes
 
 ISO_NAME = b"urn:iso:std:iso:ts:21496:-1\0"
 APPLE_TYPE = "urn:com:apple:photo:2020:aux:hdrgainmap"

@@ -77,6 +77,48 @@ ALLOWED = {
 }
 OPEN_TO_ALL = {"errors", "_version"}
 
+# The same for the folders of `image_io` and the modules beside them.
+ALLOWED_IN_IMAGE_IO = {
+    "formats": set(),
+    "orientation": set(),
+    "folders": {"formats"},
+    "containers": {"formats"},
+    "jpeg": set(),
+    "colour": {"containers"},
+    "metadata": {"containers", "formats", "jpeg", "orientation"},
+    "gain_maps": {"containers", "jpeg", "metadata", "orientation"},
+    "photos": {"colour", "containers", "formats", "gain_maps", "orientation"},
+    "radiance": {
+        "colour",
+        "containers",
+        "formats",
+        "metadata",
+        "orientation",
+        "photos",
+    },
+    "display": {"colour", "containers", "metadata", "radiance"},
+    "write_options": {"display"},
+    "radiance_files": {
+        "display",
+        "formats",
+        "metadata",
+        "photos",
+        "radiance",
+        "write_options",
+    },
+    "ultra_hdr": {
+        "colour",
+        "formats",
+        "gain_maps",
+        "jpeg",
+        "metadata",
+        "orientation",
+        "photos",
+        "radiance_files",
+    },
+    "plugin": {"formats", "radiance_files"},
+}
+
 # The packages that may import each library. Of those that import Flax, only `models`
 # may define layers; the others use the type of a model (see below).
 OWNERS = {
@@ -136,11 +178,12 @@ BUILDERS = sorted((ROOT / "data_builders").rglob("*.py"))
 
 
 def name_of(path):
-    """`jaxhdr.image_io.photos` for its file, `jaxhdr.image_io` for the package."""
+    """`jaxhdr.image_io.formats` for its file, `jaxhdr.image_io` for the package."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+IMAGE_IO = [path for path in FILES if name_of(path).startswith("jaxhdr.image_io.")]
 MODULES = {name_of(path) for path in FILES + BUILDERS}
 
 
@@ -229,6 +272,23 @@ def test_imports_follow_the_table(path):
     unit = unit_of(name_of(path))
     allowed = ALLOWED.get(unit, set()) | OPEN_TO_ALL | {unit}
     assert internal_units(path) <= allowed
+
+
+def test_the_table_of_image_io_points_one_way():
+    order = list(graphlib.TopologicalSorter(ALLOWED_IN_IMAGE_IO).static_order())
+    assert set(order) == set(ALLOWED_IN_IMAGE_IO)
+    assert {name_of(path).split(".")[2] for path in IMAGE_IO} == set(order)
+
+
+@pytest.mark.parametrize("path", IMAGE_IO, ids=name_of)
+def test_imports_within_image_io_follow_its_table(path):
+    unit = name_of(path).split(".")[2]
+    imported = {
+        name.split(".")[2]
+        for name in imports_of(path)
+        if name.startswith("jaxhdr.image_io.")
+    }
+    assert imported <= ALLOWED_IN_IMAGE_IO[unit] | {unit}
 
 
 def test_no_module_imports_itself_through_others():

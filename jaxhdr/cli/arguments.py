@@ -130,6 +130,33 @@ def model_settings(chosen: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def add_gain_map(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the gain maps that are read and written."""
+    parser.add_argument(
+        "--gain-map",
+        choices=options.GAIN_MAPS,
+        default=options.GAIN_MAPS[0],
+        help="gain map of a phone's photograph: use (default) keeps the HDR image that "
+        "it gives and reconstructs only what is clipped there, too; ignore "
+        "reconstructs the photograph alone",
+    )
+    parser.add_argument(
+        "--gain-map-channels",
+        type=count_of("channels"),
+        choices=options.GAIN_MAP_CHANNELS,
+        help="channels of the gain map that is written in a .jpg: 1 (default) keeps "
+        "the colours of the photograph, 3 has those of the reconstruction",
+    )
+    parser.add_argument(
+        "--gain-map-divisor",
+        type=count_of("parts"),
+        choices=options.GAIN_MAP_DIVISORS,
+        help="by what the sides of the photograph are divided for those of the gain "
+        "map that is written in a .jpg: 1 keeps the edges of lamps, 2 and 4 make "
+        "smaller files (default: 1 up to two megapixels, else 2)",
+    )
+
+
 def open_reconstructor(chosen: argparse.Namespace) -> Any:
     """Returns the `Reconstructor` for the chosen options of `add_model`."""
     from jaxhdr import inference  # imports JAX, which is slow

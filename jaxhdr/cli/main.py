@@ -18,14 +18,14 @@ from jaxhdr.cli import compare, convert, data, inspect, serve, view
 from jaxhdr.cli.arguments import (
     Parser,
     add_format,
+    add_gain_map,
     add_model,
-    count_of,
     stops,
 )
 from jaxhdr.cli.plan import FORMATS, plan
 from jaxhdr.cli.processing import PREVIEW_SIDE, processed
 from jaxhdr.errors import UserError
-from jaxhdr.options import GAIN_MAP_CHANNELS, GAIN_MAPS, ULTRA_HDR_SUFFIXES
+from jaxhdr.options import ULTRA_HDR_SUFFIXES
 
 _FAILED: Final = 2
 _INTERRUPTED: Final = 130
@@ -101,21 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_format(parser)
     add_model(parser)
-    parser.add_argument(
-        "--gain-map",
-        choices=GAIN_MAPS,
-        default=GAIN_MAPS[0],
-        help="gain map of a phone's photograph: use (default) keeps the HDR image that "
-        "it gives and reconstructs only what is clipped there, too; ignore "
-        "reconstructs the photograph alone",
-    )
-    parser.add_argument(
-        "--gain-map-channels",
-        type=count_of("channels"),
-        choices=GAIN_MAP_CHANNELS,
-        help="channels of the gain map that is written in a .jpg: 1 (default) keeps "
-        "the colours of the photograph, 3 has those of the reconstruction",
-    )
+    add_gain_map(parser)
     parser.add_argument(
         "--preview",
         action=argparse.BooleanOptionalAction,
@@ -174,10 +160,10 @@ def _check_format(output: pathlib.Path, options: argparse.Namespace) -> None:
     from jaxhdr import image_io
 
     suffix = output.suffix.lower()
-    if options.gain_map_channels and suffix not in ULTRA_HDR_SUFFIXES:
-        raise UserError(
-            "--gain-map-channels is for .jpg; leave it out for other formats"
-        )
+    for name in ("gain_map_channels", "gain_map_divisor"):
+        if getattr(options, name) is not None and suffix not in ULTRA_HDR_SUFFIXES:
+            flag = name.replace("_", "-")
+            raise UserError(f"--{flag} is for .jpg; leave it out for other formats")
     is_linear_jxl = suffix == ".jxl" and options.transfer in (None, "linear")
     if options.float and suffix != ".exr" and not is_linear_jxl:
         raise UserError(

@@ -42,6 +42,9 @@ def plan(
 ) -> list[Job]:
     """Returns one job per input.
 
+    The one photograph may also be the output if that is a .jpg, which keeps it; see
+    `image_io.check_in_place`.
+
     Args:
       inputs: photographs; they need not exist.
       output: existing folder, or a file if there is one input.
@@ -53,7 +56,8 @@ def plan(
         written twice.
     """
     sources = [pathlib.Path(name) for name in inputs]
-    if _is_folder(output) or len(sources) > 1:
+    is_named = not _is_folder(output) and len(sources) == 1
+    if not is_named:
         suffix, *_ = SUFFIXES[file_format or FORMATS[0]]
         folder = pathlib.Path(output)
         outputs = [folder / f"{source.stem}{suffix}" for source in sources]
@@ -65,7 +69,8 @@ def plan(
         Job(source, target, _preview_path(target) if preview else None)
         for source, target in zip(sources, outputs, strict=True)
     ]
-    _check_collisions(jobs)
+    # Only a photograph that is named twice may get a gain map where it is.
+    _check_collisions(jobs, may_be_input=is_named and _is_ultra_hdr(outputs[0]))
     return jobs
 
 
@@ -91,7 +96,7 @@ def plan_file(
             f"{', '.join(suffixes)}"
         )
     _check_folder(target.parent)
-    _check_target(target, {os.path.realpath(path) for path in inputs})
+    _check_target(target, {_identity(path) for path in inputs})
     return target
 
 
@@ -127,13 +132,18 @@ def _check_folder(folder: pathlib.Path) -> None:
         raise UserError(f"the folder {folder} is not writable; choose another one")
 
 
-def _check_collisions(jobs: Sequence[Job]) -> None:
-    sources = {os.path.realpath(job.source) for job in jobs}
+def _is_ultra_hdr(output: pathlib.Path) -> bool:
+    return output.suffix.lower() in ULTRA_HDR_SUFFIXES
+
+
+def _check_collisions(jobs: Sequence[Job], *, may_be_input: bool) -> None:
+    sources = {_identity(job.source) for job in jobs}
     by_output = collections.defaultdict(list)
     for job in jobs:
         by_output[job.output].append(job.source)
-        for target in filter(None, (job.output, job.preview)):
-            _check_target(target, sources)
+        _check_target(job.output, set() if may_be_input else sources)
+        if job.preview is not None:
+            _check_target(job.preview, sources)
     for target, clashing in by_output.items():
         if len(clashing) > 1:
             names = " and ".join(map(str, clashing))
@@ -149,8 +159,17 @@ def _check_collisions(jobs: Sequence[Job]) -> None:
             )
 
 
-def _check_target(target: pathlib.Path, sources: Collection[str]) -> None:
+def _check_target(target: pathlib.Path, sources: Collection[object]) -> None:
     if os.path.isdir(target):
         raise UserError(f"cannot write {target}: it is a folder; choose another name")
-    if os.path.realpath(target) in sources:
+    if _identity(target) in sources:
         raise UserError(f"cannot write {target}: it is an input; choose another output")
+
+
+def _identity(path: str | os.PathLike) -> object:
+    """Returns what is the same for all names of a file, links among them."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # it need not exist
+        return os.path.realpath(path)
+    return status.st_dev, status.st_ino

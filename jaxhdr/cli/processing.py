@@ -5,14 +5,13 @@ JAX is imported only when the first photograph is computed.
 
 import argparse
 import concurrent.futures
-import pathlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from jaxhdr.cli.arguments import open_reconstructor, text_of
 from jaxhdr.cli.plan import Job
 from jaxhdr.errors import UserError
-from jaxhdr.options import EXR_LAYOUTS, GAIN_MAP_CHANNELS
+from jaxhdr.options import EXR_LAYOUTS, GAIN_MAP_CHANNELS, ULTRA_HDR_SUFFIXES
 
 if TYPE_CHECKING:
     from jaxhdr.image_io import CameraExif, Photograph
@@ -36,13 +35,13 @@ def processed(
         concurrent.futures.ThreadPoolExecutor(1) as writer,
     ):
         # Reading begins before the model is loaded.
-        read = reader.submit(_read, jobs[0].source, options.gain_map)
+        read = reader.submit(_read, jobs[0], options.gain_map)
         reconstructor = open_reconstructor(options)
         written = None
         for job, following in zip(jobs, [*jobs[1:], None], strict=True):
             photograph = read
             if following is not None:
-                read = reader.submit(_read, following.source, options.gain_map)
+                read = reader.submit(_read, following, options.gain_map)
             try:
                 result = _computed(*photograph.result(), reconstructor)
             except (UserError, MemoryError) as error:
@@ -58,11 +57,13 @@ def processed(
             yield _ended(*written)
 
 
-def _read(source: pathlib.Path, gain_map: str) -> tuple["Photograph", "CameraExif"]:
+def _read(job: Job, gain_map: str) -> tuple["Photograph", "CameraExif"]:
     from jaxhdr import image_io
 
-    photograph = image_io.read_photograph(source, gain_map=gain_map)
-    return photograph, image_io.read_exif(source)
+    photograph = image_io.read_photograph(job.source, gain_map=gain_map)
+    if job.output.suffix.lower() in ULTRA_HDR_SUFFIXES:
+        image_io.check_in_place(job.output, job.source)
+    return photograph, image_io.read_exif(job.source)
 
 
 def _computed(
@@ -105,6 +106,7 @@ def _write(job: Job, result: "Result", options: argparse.Namespace) -> None:
         primaries=options.primaries,
         exr_layout=options.exr or EXR_LAYOUTS[0],
         gain_map_channels=options.gain_map_channels or GAIN_MAP_CHANNELS[0],
+        gain_map_divisor=options.gain_map_divisor,
     )
     name = text_of(job.source)
     results.write_result(job.output, result, job.source, name=name, options=chosen)

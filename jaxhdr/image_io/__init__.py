@@ -6,7 +6,6 @@ Importing this package also registers it in `imageio.v3` for .exr, .hdr and .pfm
 
 from PIL.Image import Image as PillowImage
 
-from jaxhdr.image_io.camera_exif import CameraExif, read_exif
 from jaxhdr.image_io.folders import IMAGE_SUFFIXES, is_left_out, list_folder
 from jaxhdr.image_io.formats import (
     MAX_PIXELS,
@@ -14,9 +13,10 @@ from jaxhdr.image_io.formats import (
     is_hdr_suffix,
     pixel_limit,
 )
-from jaxhdr.image_io.measured_photos import Measured, Photograph, read_photograph
-from jaxhdr.image_io.origin import Origin, origin_of
-from jaxhdr.image_io.photos import (
+from jaxhdr.image_io.metadata.camera_exif import CameraExif, read_exif
+from jaxhdr.image_io.photos.measured_photos import Measured, Photograph, read_photograph
+from jaxhdr.image_io.photos.origin import Origin, origin_of
+from jaxhdr.image_io.photos.photos import (
     AlreadyHdrError,
     encoded_of_pil,
     read_encoded,
@@ -30,7 +30,7 @@ from jaxhdr.image_io.radiance_files import (
     write_hdr,
     write_tiled_exr,
 )
-from jaxhdr.image_io.ultra_hdr_files import write_ultra_hdr
+from jaxhdr.image_io.ultra_hdr.ultra_hdr_files import check_in_place, write_ultra_hdr
 from jaxhdr.image_io.write_options import check_hdr_suffix, check_writing
 from jaxhdr.options import HDR_SUFFIXES
 
@@ -46,6 +46,7 @@ __all__ = [
     "Photograph",
     "PillowImage",
     "check_hdr_suffix",
+    "check_in_place",
     "check_writing",
     "encoded_of_pil",
     "is_hdr_suffix",

@@ -15,17 +15,13 @@ from jaxtyping import Float
 
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import (
-    array_files,
-    display_files,
-    exr_files,
-    formats,
-    hdr_photos,
-    measured_photos,
-    rgbe_files,
-)
-from jaxhdr.image_io.camera_exif import CameraExif
-from jaxhdr.image_io.raw_files import is_camera_raw
+from jaxhdr.image_io import formats
+from jaxhdr.image_io.display import display_files
+from jaxhdr.image_io.metadata import notes
+from jaxhdr.image_io.metadata.camera_exif import CameraExif
+from jaxhdr.image_io.photos import hdr_photos, measured_photos
+from jaxhdr.image_io.photos.raw_files import is_camera_raw
+from jaxhdr.image_io.radiance import array_files, exr_files, rgbe_files
 from jaxhdr.image_io.write_options import check_writing
 from jaxhdr.options import DIFFUSE_WHITE_NITS, TRANSFERS
 
@@ -52,9 +48,8 @@ def read_hdr(
     """Returns the linear radiance in an OpenEXR, .hdr, .npy, PFM or float TIFF file.
 
     It also reads images in PQ and HLG: AVIF, HEIC, JPEG XL, PNG, 16-bit TIFF and JPEG.
-    Their diffuse white, 203 cd/m^2, becomes 1.0 (`jaxhdr.image_io.hdr_photos`). Of a
-    photograph with a gain map (JPEG, HEIC or AVIF) it is the HDR image in which 1.0 is
-    SDR white.
+    Their diffuse white, 203 cd/m^2, becomes 1.0 (`photos.hdr_photos`). Of a photograph
+    with a gain map (JPEG, HEIC or AVIF) it is the HDR image in which 1.0 is SDR white.
 
     The content decides the format. A single channel becomes grey. Alpha is dropped,
     since HDR colour is already multiplied by it. TIFF and .hdr are turned upright, EXR
@@ -126,7 +121,7 @@ def write_hdr(
       hdr: finite radiance; negative values are written as 0.
       half: store 16-bit floats in .exr and linear .jxl; if a value exceeds 65504,
         32-bit floats are stored.
-      metadata: strings for the header of an .exr; other formats do not store them.
+      metadata: strings by name, for the header of an .exr and XMP in .avif, .png, .jxl.
       transfer: transfer function: "pq" or "hlg" for .avif, .png and .jxl, or "linear"
         for .jxl; None for "linear" in .jxl and "pq" in the other two.
       white_nits: light of radiance 1.0 in cd/m^2, for PQ and HLG; None for 203.
@@ -141,8 +136,8 @@ def write_hdr(
     """
     check_writing(path, transfer=transfer, white_nits=white_nits, primaries=primaries)
     hdr = checked_radiance(path, hdr)
-    camera = exif or CameraExif()
-    suffix = pathlib.Path(path).suffix.lower()
+    camera, suffix = exif or CameraExif(), pathlib.Path(path).suffix.lower()
+    packet = notes.to_packet(metadata or {}) if suffix in TRANSFERS else b""
     with atomic_path(path) as temporary:
         if suffix == ".exr":
             header = exr_files.Header(metadata or {}, primaries or "bt709", camera)
@@ -160,6 +155,7 @@ def write_hdr(
                 white_nits=DIFFUSE_WHITE_NITS if white_nits is None else white_nits,
                 half=half,
                 exif=camera,
+                packet=packet,
             )
         else:
             _WRITERS[suffix](temporary, hdr)
@@ -233,13 +229,16 @@ def write_tiled_exr(
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:
-    """Returns the strings that `write_hdr` stored in an .exr; {} for other formats.
+    """Returns the strings that `write_hdr` or `write_ultra_hdr` stored.
+
+    They are in .exr, .jpg, .avif, .png and .jxl; other formats have none: {}.
 
     Raises:
       UserError: the file is unreadable.
     """
-    if formats.detect_format(formats.read_head(path)) != "exr":
-        return {}
+    kind = formats.detect_format(formats.read_head(path)) or ""
+    if kind != "exr":
+        return notes.read_notes(path, kind)
     with formats.decoding(path):
         return exr_files.read_exr_metadata(path)
 

@@ -5,7 +5,7 @@ import os
 import pathlib
 
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import display_files
+from jaxhdr.image_io.display import display_files
 from jaxhdr.options import (
     PRIMARIES,
     PRIMARIES_SUFFIXES,

@@ -113,8 +113,9 @@ class Reconstructor:
             BF16, AMX) where oneDNN is used, else float32.
           response: `estimated` leaves it to the model how the camera encoded its
             radiance; `srgb` says that it is known to have been as sRGB. `auto` is
-            `srgb` for camera raw, whose response is known, else `estimated`, with the
-            prior of `options.PRIORS` for what the file says of its origin.
+            `srgb` for camera raw, whose response is known, and for files that name a
+            renderer, else `estimated`. A model that takes a prior estimates those of a
+            renderer, too, with the prior of `options.PRIORS`.
           progress: show a bar over tiles, on a terminal.
 
         Raises:
@@ -224,7 +225,10 @@ class Reconstructor:
         Args:
           origin: what `image_io.origin_of` returned for its file.
         """
-        is_known = origin == "raw" and not self._is_chosen
+        if self._is_chosen:
+            return self.response
+        # A model with a prior weighs what a file says of a renderer; others cannot.
+        is_known = origin == "raw" or (origin == "render" and not self._takes_prior)
         return "srgb" if is_known else self.response
 
     def prior_of(self, origin: image_io.Origin | None) -> float | None:

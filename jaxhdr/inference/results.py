@@ -38,6 +38,8 @@ class FileOptions:
       primaries: primaries of EXR and TIFF; None for BT.709.
       exr_layout: one of `options.EXR_LAYOUTS`.
       gain_map_channels: channels of the gain map of an Ultra HDR photograph.
+      gain_map_divisor: by what the sides of the photograph are divided for those of
+        that gain map; None for the default.
     """
 
     half: bool = True
@@ -46,6 +48,7 @@ class FileOptions:
     primaries: str | None = None
     exr_layout: str = EXR_LAYOUTS[0]
     gain_map_channels: int = GAIN_MAP_CHANNELS[0]
+    gain_map_divisor: int | None = None
 
 
 def with_measured(
@@ -110,14 +113,21 @@ def write_result(
       UserError: the format cannot keep the options, its library is missing, or the file
         cannot be written.
     """
-    if path.suffix.lower() in ULTRA_HDR_SUFFIXES:
-        channels = options.gain_map_channels
-        image_io.write_ultra_hdr(path, result.hdr, photograph, channels=channels)
-        return
     software = f"jaxhdr {__version__}"
+    metadata = {**result.notes, "software": software, "source": name}
+    if path.suffix.lower() in ULTRA_HDR_SUFFIXES:
+        image_io.write_ultra_hdr(
+            path,
+            result.hdr,
+            photograph,
+            channels=options.gain_map_channels,
+            divisor=options.gain_map_divisor,
+            metadata=metadata,
+        )
+        return
     kept = {
         "half": options.half,
-        "metadata": {**result.notes, "software": software, "source": name},
+        "metadata": metadata,
         "primaries": options.primaries,
         "exif": result.exif,
     }

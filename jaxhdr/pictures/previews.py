@@ -13,7 +13,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxhdr.errors import UserError, check_count, check_number
-from jaxhdr.image_io.transfer import BT709_LUMINANCE, srgb_encode
+from jaxhdr.image_io.colour.transfer import BT709_LUMINANCE, srgb_encode
 from jaxhdr.options import MOST_STOPS
 
 SHEET_STOPS: Final = (0, -2, -4)

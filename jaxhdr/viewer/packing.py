@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, UInt8, UInt16
 
-from jaxhdr.image_io.transfer import BT709_LUMINANCE, srgb_decode
+from jaxhdr.image_io.colour.transfer import BT709_LUMINANCE, srgb_decode
 
 LARGEST_HALF: Final = 65504.0
 """Largest finite half float (IEEE 754, binary16)."""

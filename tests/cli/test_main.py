@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, MpoImagePlugin
 
 import jaxhdr
 from jaxhdr import image_io, inference, options
@@ -164,8 +164,15 @@ BAD_ARGUMENTS = {
     "other suffix": ["photo.jpg", "-o", "out/a.exr", "--format", "ultrahdr"],
     "other format": ["photo.jpg", "-o", "out/a.jpg", "--format", "exr"],
     "channels in .exr": ["photo.jpg", "-o", "out", "--gain-map-channels", "1"],
+    "a size in .exr": ["photo.jpg", "-o", "out", "--gain-map-divisor", "2"],
+    "a third of the size": ["photo.jpg", "-o", "out/a.jpg",
+                            "--gain-map-divisor", "3"],
     "two channels": ["photo.jpg", "-o", "out/a.jpg", "--gain-map-channels", "2"],
-    "the photograph is the output": ["photo.jpg", "-o", "photo.jpg"],
+    "its gain map would be lost": ["phone.jpg", "-o", "phone.jpg"],
+    "its gain map would be lost by a link": ["phone.jpg", "-o", "hard.jpg"],
+    "a folder of hard links": ["phone.jpg", "-o", "links", "--format", "ultrahdr"],
+    "the photograph is another input": ["photo.tif", "photo.jpg", "-o", ".",
+                                        "--format", "ultrahdr"],
     "the folder of the photograph": ["photo.jpg", "-o", ".", "--format", "ultrahdr"],
     "no suffix": ["photo.jpg", "-o", "out/photo"],
     "missing folder": ["photo.jpg", "-o", "nowhere/photo.exr"],
@@ -252,6 +259,10 @@ def test_a_bad_input_gives_one_sentence_and_no_file(folder, capsys, write, name)
 def test_a_bad_command_line_gives_one_sentence_and_no_file(folder, capsys, arguments):
     write_photo(folder / "photo.tif")
     (folder / "link.tif").symlink_to("photo.tif")
+    (folder / "phone.jpg").write_bytes(ultra_hdr())
+    (folder / "links").mkdir()
+    os.link("phone.jpg", "hard.jpg")
+    os.link("phone.jpg", "links/phone.jpg")
     write_photo(folder / "out" / "a.preview.png")
     (folder / "out" / "photo.pfm").mkdir()
     write_random_weights(folder / "whole.safetensors")
@@ -345,6 +356,15 @@ def test_the_header_says_what_the_file_is(folder):
     assert "alignment" not in metadata
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "avif", "jxl"])
+def test_other_formats_say_the_same_as_the_header(folder, suffix):
+    for name in ("a.exr", f"b.{suffix}"):
+        assert main(["photo.jpg", "-o", f"out/{name}", "--no-preview"]) == 0
+    notes = image_io.read_metadata("out/a.exr")
+    assert notes["scale"] == "ldr_white" and len(notes) >= 6
+    assert image_io.read_metadata(f"out/b.{suffix}") == notes
+
+
 def test_the_header_says_that_a_photograph_was_camera_raw(folder):
     pytest.importorskip("rawpy")
     write_dng(folder / "raw.dng", np.full((30, 40, 3), 0.5))
@@ -408,6 +428,34 @@ def test_a_photograph_gets_a_gain_map(folder, capsys, name, channels):
     weights = np.eye(3) if channels == "3" else np.array([[0.2126], [0.7152], [0.0722]])
     error = np.abs(hdr @ weights - expected @ weights) / (expected @ weights + 1 / 64)
     assert np.median(error) < 0.02
+
+
+@pytest.mark.parametrize("divisor", [None, 1, 2, 4])
+def test_the_size_of_the_gain_map_is_chosen(folder, divisor):
+    command = ["photo.jpg", "-o", "out/a.jpg", "--no-preview", "--quiet"]
+    chosen = [] if divisor is None else [f"--gain-map-divisor={divisor}"]
+    assert main([*command, *chosen]) == 0
+    with MpoImagePlugin.MpoImageFile("out/a.jpg") as image:
+        image.seek(1)
+        assert image.size == (-(-40 // (divisor or 1)), -(-30 // (divisor or 1)))
+
+
+@pytest.mark.parametrize("output", ["photo.jpg", "./photo.jpg", "link.jpg"])
+def test_a_photograph_gets_a_gain_map_where_it_is(folder, output):
+    (folder / "link.jpg").symlink_to("photo.jpg")
+    command = ["photo.jpg", "--no-preview", "--quiet", "-o"]
+    assert main([*command, "out/a.jpg"]) == 0
+    assert main([*command, output]) == 0
+    written = (folder / "photo.jpg").read_bytes()
+    assert written == (folder / "out" / "a.jpg").read_bytes()
+    assert sorted(os.listdir()) == ["link.jpg", "out", "photo.jpg"]
+
+
+def test_in_place_an_error_of_the_disk_leaves_the_photograph(
+    folder, capsys, monkeypatch
+):
+    monkeypatch.setattr(os, "replace", refuse(errno.ENOSPC))
+    assert_refused(["photo.jpg", "-o", "photo.jpg"], folder, capsys)
 
 
 @pytest.mark.parametrize("gain_map", ["use", "ignore"])

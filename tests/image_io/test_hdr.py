@@ -10,8 +10,8 @@ import tifffile
 
 from jaxhdr import image_io
 from jaxhdr.errors import UserError
-from jaxhdr.image_io import primaries
-from jaxhdr.image_io.rgbe_files import round_to_rgbe
+from jaxhdr.image_io.colour import primaries
+from jaxhdr.image_io.radiance.rgbe_files import round_to_rgbe
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_value_beyond_half_makes_the_file_float(tmp_path, hdr, peak, kind):
     assert str(oiio.ImageInput.open(str(tmp_path / "x.exr")).spec().format) == kind
 
 
-def test_metadata_comes_back_from_an_exr_only(tmp_path, hdr):
+def test_metadata_comes_back_from_an_exr(tmp_path, hdr):
     notes = {"scale": "ldr_white", "model": "fhdr", "software": "jaxhdr é"}
     image_io.write_hdr(tmp_path / "x.exr", hdr, metadata=notes)
     assert image_io.read_metadata(tmp_path / "x.exr") == notes

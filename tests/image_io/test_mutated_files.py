@@ -13,6 +13,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from tests.damaged_files import damaged
 from tests.made_photos import (
     GAMMA_22,
     HEIC,
@@ -96,27 +97,6 @@ for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
             assert str(error) and "\\n" not in str(error) and len(str(error)) < 600
         print(time.perf_counter() - start, flush=True)
 """
-
-
-def damaged(data: bytes, seed: int) -> bytes:
-    """Returns the file with some bytes changed, lost, repeated or added."""
-    rng = np.random.default_rng(seed)
-    changed = bytearray(data)
-    kind = seed % 5
-    if kind == 0:
-        return bytes(changed[: rng.integers(1, len(changed))])
-    if kind == 1:
-        at, length = rng.integers(len(changed)), rng.integers(1, 64)
-        return bytes(changed[:at] + rng.bytes(length) + changed[at:])
-    if kind == 2:
-        at = rng.integers(len(changed))
-        del changed[at : at + rng.integers(1, 64)]
-        return bytes(changed)
-    # Headers are short, so half of the changes are near the beginning.
-    reach = len(changed) if kind == 3 else min(len(changed), 256)
-    for at in rng.integers(reach, size=rng.integers(1, 8)):
-        changed[at] = rng.choice([0, 255, rng.integers(256), changed[at] ^ 1])
-    return bytes(changed)
 
 
 @pytest.mark.slow

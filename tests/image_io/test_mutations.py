@@ -1,19 +1,17 @@
 """Damaged files of every kind give an image or one sentence. The seeds are written."""
 
-import random
-
 import numpy as np
 import OpenImageIO as oiio
 import pytest
 
 from jaxhdr import image_io
 from jaxhdr.errors import UserError
-from tests.image_io import test_exr, test_rgbe
+from tests.damaged_files import damaged
+from tests.image_io.radiance import test_exr, test_rgbe
 from tests.raw_photos import write_dng
 
 _COMPRESSIONS = "none rle zip zips piz pxr24 b44 b44a dwaa dwab".split()
 _NUM_MUTATIONS = 40
-_EXTREMES = (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\x7f", b"\x10\x27\0\0")
 
 
 def _write_exr(path, compression: str) -> None:
@@ -45,29 +43,6 @@ def _write(path, name: str) -> None:
         _write_exr(path, name)
 
 
-def _mutated(data: bytes, rng: random.Random) -> bytes:
-    """Returns the data truncated, extended, or with other bytes or pieces."""
-    changed = bytearray(data)
-    # Half of the changes are in the header, which declares the sizes.
-    end = rng.choice([min(600, len(data)), len(data)])
-    at = rng.randrange(end)
-    kind = rng.choice(["cut", "extend", "bytes", "number", "insert", "remove"])
-    if kind == "cut":
-        del changed[at:]
-    elif kind == "extend":
-        changed += rng.randbytes(rng.randrange(1, 2000))
-    elif kind == "bytes":
-        for _ in range(rng.randrange(1, 8)):
-            changed[rng.randrange(end)] = rng.randrange(256)
-    elif kind == "number":
-        changed[at : at + 4] = rng.choice(_EXTREMES)
-    elif kind == "insert":
-        changed[at:at] = data[at // 2 : at // 2 + rng.randrange(1, 64)]
-    else:
-        del changed[at : at + rng.randrange(1, 64)]
-    return bytes(changed)
-
-
 @pytest.mark.parametrize(
     ("suffix", "name"),
     [
@@ -81,11 +56,11 @@ def test_a_mutated_file_is_an_image_or_one_sentence(tmp_path, suffix, name):
     if suffix == ".dng":
         pytest.importorskip("rawpy")
     _write(path, name)
-    data, rng = path.read_bytes(), random.Random(f"{suffix} {name}")
+    data = path.read_bytes()
     read = image_io.read_encoded if suffix == ".dng" else image_io.read_hdr
     read(path)  # the sound file
-    for _ in range(_NUM_MUTATIONS):
-        path.write_bytes(_mutated(data, rng))
+    for seed in range(_NUM_MUTATIONS):
+        path.write_bytes(damaged(data, seed))
         try:
             image = read(path)
         except UserError as error:

@@ -229,7 +229,10 @@ def test_the_known_response_of_camera_raw_is_used_unless_another_is_chosen(tmp_p
     details = auto.details(encoded, origin="raw")
     np.testing.assert_array_equal(details.stages[-1], srgb(encoded))
     assert auto.response == "estimated"
-    assert (auto.response_of("raw"), auto.response_of(None)) == ("srgb", "estimated")
+    origins = ("raw", "render", "camera", None)
+    responses = ["srgb", "srgb", "estimated", "estimated"]
+    assert [auto.response_of(origin) for origin in origins] == responses
+    assert {estimated.response_of(origin) for origin in origins} == {"estimated"}
 
 
 def test_what_the_file_says_is_the_prior_unless_a_response_is_chosen(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxhdr.image_io.transfer import srgb_decode, srgb_encode
+from jaxhdr.image_io.colour.transfer import srgb_decode, srgb_encode
 from jaxhdr.viewer import page, view
 from jaxhdr.viewer.view import Radiance
 from tests import browser

@@ -1,0 +1,1 @@
+"""What the numbers of pixels mean: primaries, transfer functions, ICC profiles."""

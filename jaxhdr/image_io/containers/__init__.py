@@ -1,0 +1,1 @@
+"""Reads and writes the containers of image files: boxes, chunks, pages."""

@@ -1,0 +1,1 @@
+"""Writes images for HDR displays: AVIF, PNG and JPEG XL."""

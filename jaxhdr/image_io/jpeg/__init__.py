@@ -1,0 +1,1 @@
+"""Finds and changes the parts of JPEG files without decoding them."""

@@ -1,0 +1,1 @@
+"""What files say of an image besides its pixels: EXIF, XMP, notes of jaxhdr."""

@@ -1,0 +1,1 @@
+"""Reads photographs of all formats, also those that are HDR already."""

@@ -1,0 +1,1 @@
+"""Reads and writes files of radiance: OpenEXR, Radiance .hdr, PFM, TIFF, .npy."""

@@ -1,0 +1,1 @@
+"""Writes Ultra HDR: a photograph with a gain map."""
