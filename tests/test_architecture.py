@@ -87,7 +87,14 @@ ALLOWED_IN_IMAGE_IO = {
     "colour": {"containers"},
     "metadata": {"containers", "formats", "jpeg", "orientation"},
     "gain_maps": {"containers", "jpeg", "metadata", "orientation"},
-    "photos": {"colour", "containers", "formats", "gain_maps", "orientation"},
+    "photos": {
+        "colour",
+        "containers",
+        "formats",
+        "gain_maps",
+        "metadata",
+        "orientation",
+    },
     "radiance": {
         "colour",
         "containers",

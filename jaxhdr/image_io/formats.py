@@ -50,7 +50,10 @@ PHOTO_SUFFIXES: Final = (
 MAX_PIXELS: Final = 2**29
 """Largest number of pixels read: a 32768 x 16384 panorama, 6.4 GB as float32 RGB."""
 
-_most_pixels = contextvars.ContextVar("_most_pixels", default=MAX_PIXELS)
+# None is `MAX_PIXELS`.
+_most_pixels: contextvars.ContextVar[int | None] = contextvars.ContextVar(
+    "_most_pixels", default=None
+)
 
 # Deflate, which most formats use, packs at most 1032 bytes into one (RFC 1951), of 8
 # pixels each in a bilevel image. Only WebP and AVIF of one colour pack better.
@@ -181,7 +184,7 @@ def check_count(path: str | os.PathLike, width: int, height: int) -> None:
     """
     if width < 1 or height < 1:
         raise UserError(f"cannot read {path}: it has no pixels ({width} x {height})")
-    most = _most_pixels.get()
+    most = _most_allowed()
     if width * height > most:
         raise UserError(
             f"cannot read {path}: its header states {width} x {height} pixels, "
@@ -196,11 +199,16 @@ def pixel_limit(most: int) -> Iterator[None]:
     Args:
       most: largest number of pixels; above `MAX_PIXELS` it changes nothing.
     """
-    token = _most_pixels.set(min(most, _most_pixels.get()))
+    token = _most_pixels.set(min(most, _most_allowed()))
     try:
         yield
     finally:
         _most_pixels.reset(token)
+
+
+def _most_allowed() -> int:
+    most = _most_pixels.get()
+    return MAX_PIXELS if most is None else most
 
 
 @contextlib.contextmanager

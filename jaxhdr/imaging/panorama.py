@@ -5,13 +5,14 @@ clockwise through 360 degrees of azimuth. Views are ideal pinhole cameras. Radia
 averaged linearly; nothing is clipped.
 """
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
 from jaxtyping import Array, Float, Float16, Int
 
 # Each level of detail has half the width and half the height of the one before.
@@ -36,7 +37,10 @@ class Angles(NamedTuple):
     field_of_view: Float[Array, " b"]
 
 
-@struct.dataclass
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["pixels"], meta_fields=["height"]
+)
+@dataclasses.dataclass(frozen=True)
 class Panoramas:
     """Panoramas of one size at several levels of detail.
 
@@ -46,7 +50,7 @@ class Panoramas:
     """
 
     pixels: Float16[Array, "n pixels 3"]
-    height: int = struct.field(pytree_node=False)
+    height: int
 
     @property
     def heights(self) -> tuple[int, ...]:

@@ -121,7 +121,7 @@ class CoarseToFine:
         may_overwrite: bool,
     ) -> Estimate:
         copies = [np.clip(resized(encoded, size), 0, 1) for size in sizes]
-        contexts = [self.tiled.context(copy, prior) for copy in copies]
+        contexts = [self.tiled.context(copy, prior=prior) for copy in copies]
         known = models.front_context(contexts[0])
         known = known._replace(noise=full_size.measured_noise(encoded, known))
         if known.noise is not None:

@@ -125,11 +125,11 @@ class TiledModel:
         Raises:
           UserError: the memory does not suffice.
         """
-        context = self.context(encoded, prior)
+        context = self.context(encoded, prior=prior)
         return Estimate(self.stages(encoded, context, only_last=only_last), context)
 
     def context(
-        self, encoded: Float[np.ndarray, "h w 3"], prior: float | None = None
+        self, encoded: Float[np.ndarray, "h w 3"], *, prior: float | None = None
     ) -> Any:
         """Returns what the network knows of a whole image, or None.
 
@@ -144,15 +144,15 @@ class TiledModel:
             return None
         with _memory_errors(encoded, "pass a smaller image"):
             context = _whole_context(
-                self._params, encoded[None], *self._known(prior), model=self.model
+                self._params, encoded[None], self._known(prior), model=self.model
             )
             return jax.block_until_ready(context)
 
-    def _known(self, prior: float | None) -> tuple[jax.Array, ...]:
+    def _known(self, prior: float | None) -> dict[str, Any]:
         """Returns what the method `context` takes beside the image."""
         if not models.takes_prior(self.model):
-            return ()
-        return (jnp.float32(TRAINING_SHARE if prior is None else prior),)
+            return {}
+        return {"prior": jnp.float32(TRAINING_SHARE if prior is None else prior)}
 
     def stages(
         self, encoded: Float[np.ndarray, "h w 3"], context: Any, *, only_last: bool
@@ -191,7 +191,7 @@ def _kept(span: Span) -> slice:
 
 def _has_context(params: Any, model: nn.Module) -> bool:
     image = jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32)
-    function = functools.partial(_whole_context, model=model)
+    function = functools.partial(_whole_context, known={}, model=model)
     return bool(jax.tree.leaves(jax.eval_shape(function, params, image)))
 
 
@@ -212,10 +212,11 @@ def _memory_errors(encoded: Float[np.ndarray, "h w 3"], advice: str) -> Iterator
 def _whole_context(
     params: Any,
     encoded: Float[Array, "1 h w 3"],
-    *known: Float[Array, ""],
+    known: dict[str, Any],
+    *,
     model: nn.Module,
 ) -> Any:
-    return model.apply({"params": params}, encoded, *known, method="context")
+    return model.apply({"params": params}, encoded, **known, method="context")
 
 
 @functools.partial(jax.jit, static_argnames="model")

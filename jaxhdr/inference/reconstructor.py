@@ -108,14 +108,13 @@ class Reconstructor:
             Fewer are faster.
           tile: largest side of a tile in pixels; `auto` for that of `TILES`; None for
             the whole image at once.
-          precision: what the model computes in, one of `PRECISIONS`; its last layers
-            always in float32. `auto` is bfloat16 on a CPU that multiplies it (AVX512-
-            BF16, AMX) where oneDNN is used, else float32.
+          precision: what the model computes in, one of `PRECISIONS`. `auto` is bfloat16
+            on a CPU that multiplies it (AVX512-BF16, AMX) where oneDNN is used, else
+            float32.
           response: `estimated` leaves it to the model how the camera encoded its
             radiance; `srgb` says that it is known to have been as sRGB. `auto` is
             `srgb` for camera raw, whose response is known, and for files that name a
-            renderer, else `estimated`. A model that takes a prior estimates those of a
-            renderer, too, with the prior of `options.PRIORS`.
+            renderer, else `estimated`; see `response_of` and `prior_of`.
           progress: show a bar over tiles, on a terminal.
 
         Raises:

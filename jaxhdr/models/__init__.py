@@ -67,7 +67,7 @@ def estimates_response(model: nn.Module) -> bool:
 
 
 def takes_prior(model: Any) -> bool:
-    """Returns whether the model's method `context` takes a prior after the image.
+    """Returns whether the model's method `context` takes a `prior`.
 
     The prior is the probability of an sRGB camera by what the file of the photograph
     says; see `Front.context`.

@@ -114,10 +114,10 @@ class FHDR(nn.Module):
         return self.front.receptive_radius + radius
 
     def context(
-        self, encoded: Float[Array, "b h w 3"], prior: Prior | None = None
+        self, encoded: Float[Array, "b h w 3"], *, prior: Prior | None = None
     ) -> FrontContext:
         """Returns what the front end knows of whole images; see there."""
-        return self.front.context(encoded, prior)
+        return self.front.context(encoded, prior=prior)
 
     @nn.compact
     def __call__(

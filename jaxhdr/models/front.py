@@ -77,7 +77,7 @@ class Front(nn.Module):
 
     @nn.compact
     def context(
-        self, encoded: Float[Array, "b h w 3"], prior: Prior | None = None
+        self, encoded: Float[Array, "b h w 3"], *, prior: Prior | None = None
     ) -> FrontContext:
         """Returns the responses and the noise of whole images, as far as asked for.
 

@@ -103,7 +103,7 @@ class SParam(nn.Module):
 
     @nn.compact
     def context(
-        self, encoded: Float[Array, "b h w 3"], prior: Prior | None = None
+        self, encoded: Float[Array, "b h w 3"], *, prior: Prior | None = None
     ) -> Context:
         """Returns the curves and the edges of the regions of whole images.
 
@@ -132,7 +132,7 @@ class SParam(nn.Module):
         edges = regions.histogram_edges(encoded, num_regions=self.num_regions)
         if self.curve_of == "encoded":
             return Context(curve, edges)
-        return Context(curve, edges, self.front.context(encoded, prior))
+        return Context(curve, edges, self.front.context(encoded, prior=prior))
 
     def __call__(
         self, encoded: Float[Array, "b h w 3"], context: Context | None = None

@@ -46,13 +46,13 @@ class SParamLSTM(nn.Module):
         return self.sparam.receptive_radius + steps + 1 + _DECODER_RADIUS
 
     def context(
-        self, encoded: Float[Array, "b h w 3"], prior: Prior | None = None
+        self, encoded: Float[Array, "b h w 3"], *, prior: Prior | None = None
     ) -> Context:
         """Returns the curves and the edges of the regions of whole images.
 
         The prior is that of the front end; see there.
         """
-        return self.sparam.context(encoded, prior)
+        return self.sparam.context(encoded, prior=prior)
 
     def __call__(
         self, encoded: Float[Array, "b h w 3"], context: Context | None = None

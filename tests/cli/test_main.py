@@ -313,7 +313,7 @@ def test_memory_that_does_not_suffice_is_reported(folder, capsys, monkeypatch):
     def fail(*arguments, **options):
         raise MemoryError
 
-    monkeypatch.setattr(inference.Reconstructor, "__call__", fail)
+    monkeypatch.setattr(inference.Reconstructor, "details", fail)
     message = assert_refused(["photo.jpg", "-o", "out"], folder, capsys)
     assert "memory" in message
 

@@ -124,7 +124,7 @@ def test_the_front_end_takes_the_mean_curve_by_the_prior(variables):
     context = fast_jit(functools.partial(front.apply, method="context"))
     found = CONTEXT(variables, encoded)
     for prior in (0.05, 0.98):
-        known = context(params, encoded, jnp.float32(prior))
+        known = context(params, encoded, prior=jnp.float32(prior))
         np.testing.assert_allclose(
             known.slopes, mean_slopes(found, prior), rtol=1e-3, atol=1e-4
         )
@@ -132,7 +132,7 @@ def test_the_front_end_takes_the_mean_curve_by_the_prior(variables):
             known.srgb, probability_of_srgb(found, prior), rtol=1e-2
         )
     without = context(params, encoded)
-    expected = context(params, encoded, jnp.float32(TRAINING_SHARE))
+    expected = context(params, encoded, prior=jnp.float32(TRAINING_SHARE))
     np.testing.assert_allclose(without.slopes, expected.slopes, rtol=1e-5)
 
 
