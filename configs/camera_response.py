@@ -38,7 +38,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.clipped_term_weight = 0.0  # the curve ends at white
     config.optimizer.learning_rate = 1e-3
     config.optimizer.ema_decay = 0.998
-    config.train.num_steps = 3_200
+    config.train.num_steps = 2_400
     config.train.evaluate_every = 400
     config.eval.best_metric = "log2_rmse_unclipped"
     config.eval.num_images = 68

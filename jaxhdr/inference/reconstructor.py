@@ -104,13 +104,12 @@ class Reconstructor:
             carried to the full size; a photograph that is not larger is computed as it
             is. `best` is the mean of that gain and the one of a copy twice as large.
             `full` computes every pixel, in tiles.
-          iterations: number of iterations of FHDR; None for that of the weights.
-            Fewer are faster.
+          iterations: number of iterations of FHDR, of which fewer are faster; None for
+            that of the weights.
           tile: largest side of a tile in pixels; `auto` for that of `TILES`; None for
             the whole image at once.
           precision: what the model computes in, one of `PRECISIONS`. `auto` is bfloat16
-            on a CPU that multiplies it (AVX512-BF16, AMX) where oneDNN is used, else
-            float32.
+            with oneDNN on a CPU that multiplies it (AVX512-BF16, AMX), else float32.
           response: `estimated` leaves it to the model how the camera encoded its
             radiance; `srgb` says that it is known to have been as sRGB. `auto` is
             `srgb` for camera raw, whose response is known, and for files that name a

@@ -76,7 +76,7 @@ def takes_prior(model: Any) -> bool:
     return (front.response, front.estimator) == ("estimated", "belief")
 
 
-def front_of(model: nn.Module) -> Front:
+def front_of(model: Any) -> Front:
     """Returns the front end of a model; that of a model without one takes sRGB."""
     if isinstance(model, SParamLSTM):
         return model.sparam.front
