@@ -153,7 +153,7 @@ def add_gain_map(parser: argparse.ArgumentParser) -> None:
         choices=options.GAIN_MAP_DIVISORS,
         help="by what the sides of the photograph are divided for those of the gain "
         "map that is written in a .jpg: 1 keeps the edges of lamps, 2 and 4 make "
-        "smaller files (default: 1 up to two megapixels, else 2)",
+        "smaller files (default: 1 up to 16 megapixels, else 2)",
     )
 
 

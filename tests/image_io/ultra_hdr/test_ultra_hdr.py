@@ -17,6 +17,7 @@ from jaxhdr.image_io.gain_maps import gain_maps
 from jaxhdr.image_io.jpeg import jpeg_pictures, jpeg_segments
 from jaxhdr.image_io.metadata import xmp
 from jaxhdr.image_io.photos import measured_photos
+from jaxhdr.image_io.ultra_hdr import ultra_hdr_files
 from tests import gain_map_files as files
 from tests.damaged_files import damaged
 from tests.made_photos import (
@@ -641,11 +642,14 @@ def test_mistakes_are_one_sentence(path, source, options, words):
     assert not path.exists()
 
 
-@pytest.mark.parametrize(("width", "divisor"), [(2048, 1), (2056, 2)])
-def test_the_gain_map_of_a_large_photograph_is_smaller(path, source, width, divisor):
-    source.write_bytes(files.jpeg(np.full((1024, width), 128)))
-    data = _write(path, source, np.ones((1024, width, 3), np.float32))
-    assert _gain_picture(data).size == (width // divisor, 1024 // divisor)
+@pytest.mark.parametrize(("width", "divisor"), [(256, 1), (264, 2)])
+def test_the_gain_map_of_a_large_photograph_is_smaller(
+    path, source, monkeypatch, width, divisor
+):
+    monkeypatch.setattr(ultra_hdr_files, "FULL_SIZE_PIXELS", 128 * 256)
+    source.write_bytes(files.jpeg(np.full((128, width), 128)))
+    data = _write(path, source, np.ones((128, width, 3), np.float32))
+    assert _gain_picture(data).size == (width // divisor, 128 // divisor)
 
 
 def test_other_suffixes_are_refused(tmp_path, source):
