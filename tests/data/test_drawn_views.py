@@ -27,10 +27,10 @@ def test_batches_have_a_panorama_and_four_angles_a_view():
 
 
 def test_views_depend_on_the_seed_alone_and_never_repeat():
-    first, again = (joined(batches(40), "angles") for _ in range(2))
+    first, again = (joined(batches(12), "angles") for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert len(np.unique(first[:, 0])) == len(first)
-    assert not np.isin(joined(batches(40, seed=4), "angles"), first).any()
+    assert not np.isin(joined(batches(12, seed=4), "angles"), first).any()
 
 
 def test_every_panorama_is_seen_before_one_is_seen_twice():
@@ -52,7 +52,7 @@ def test_a_saved_state_continues_the_sequence():
 
 def test_angles_stay_in_their_ranges_and_fill_them():
     ranges = ViewRanges(32, field_of_view=(30, 90), pitch=(-20, 10), roll=4)
-    views = batches(150, ranges=ranges)
+    views = batches(60, ranges=ranges)
     is_sky = joined(views, "panorama") == 2
     yaw, pitch, roll, opening = joined(views, "angles").T
     for values, low, high in (
@@ -62,8 +62,8 @@ def test_angles_stay_in_their_ranges_and_fill_them():
         (opening, 30, 90),
     ):
         assert low <= values.min() and values.max() <= high
-        assert values.min() < low + 0.05 * (high - low)
-        assert values.max() > high - 0.05 * (high - low)
+        assert values.min() < low + 0.1 * (high - low)
+        assert values.max() > high - 0.1 * (high - low)
     assert (pitch[is_sky] >= opening[is_sky] / 2 - 1e-3).all()  # above the horizon
 
 

@@ -93,9 +93,7 @@ def test_the_deviation_in_stops_is_that_of_the_curve():
     np.testing.assert_allclose(deviation_in_stops(slopes), expected, atol=2e-3)
 
 
-@pytest.mark.parametrize(
-    "shape", [(1, 1), (1, 9), (2, 3), (7, 5), (15, 1), (700, 600)], ids=str
-)
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (15, 1), (700, 600)], ids=str)
 def test_photographs_of_any_size_have_a_finite_belief(variables, shape):
     found = CONTEXT(variables, photograph(*shape))
     assert all(np.isfinite(leaf).all() for leaf in found)
