@@ -8,38 +8,26 @@ step; validation is that of configs/fhdr_release.py.
 
 import ml_collections
 
-from configs import fhdr_release
-
-# Of the first generation of weights, so that scores compare.
-VALIDATION_CAMERA = {
-    "clipped_fraction": (0.0, 0.2),
-    "curve_shares": (0.35, 0.45, 0.2),
-    "finish_share": 0.0,
-    "jpeg_quality": (70.0, 100.0),
-}
+from configs import response
 
 
 def get_config() -> ml_collections.ConfigDict:
     """Returns the configuration."""
-    config = fhdr_release.get_config()
+    config = response.get_config()
     config.model = {"name": "camera_response"}
     config.data.validation_name = config.data.name
     config.data.name = "hdr_images/images_1k"
     config.data.batch_size = 16
     config.data.unclipped_share = 0.1
     config.views.size = 224
-    for name, value in VALIDATION_CAMERA.items():
-        config.eval.camera[name] = value
+    # Validation keeps the cameras of the first weights, so that scores compare.
+    config.eval.camera.update(config.camera)
     config.camera.clipped_fraction = (0.0, 0.3)
     config.camera.curve_shares = (0.4, 0.3, 0.12, 0.18)
     config.camera.finish_share = 0.4
     config.camera.jpeg_quality = (60.0, 100.0)
-    config.loss.image_mean = "arithmetic"
-    config.loss.clipped_term_weight = 0.0  # the curve ends at white
     config.optimizer.learning_rate = 1e-3
     config.optimizer.ema_decay = 0.998
     config.train.num_steps = 2_400
     config.train.evaluate_every = 400
-    config.eval.best_metric = "log2_rmse_unclipped"
-    config.eval.num_images = 68
     return config

@@ -16,15 +16,16 @@ LIBRARY = ROOT / "jaxhdr"
 ALLOWED = {
     "_version": set(),
     "errors": set(),
+    "fields": set(),
     "atomic": set(),
     "options": set(),
     "image_io": {"atomic", "options"},  # files <-> NumPy, without JAX
-    "imaging": set(),
+    "imaging": {"fields"},
     "kernels": {"atomic"},
     "models": {"imaging", "kernels", "options"},
     "metrics": {"imaging", "options"},
     "storage": {"atomic", "image_io", "imaging", "models", "options"},
-    "data": set(),
+    "data": {"fields"},
     "inference": {
         "image_io",
         "imaging",
@@ -49,6 +50,7 @@ ALLOWED = {
     "training": {
         "data",
         "evaluation",
+        "fields",
         "imaging",
         "metrics",
         "models",

@@ -15,6 +15,7 @@ import numpy as np
 from jaxhdr.data.batches import ALL_RECORDS
 from jaxhdr.data.prepared import Record
 from jaxhdr.errors import UserError, check_count
+from jaxhdr.fields import made_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,14 +65,7 @@ def create_ranges(**fields: Any) -> ViewRanges:
     Raises:
       UserError: an attribute is unknown or has a wrong value.
     """
-    known = {field.name for field in dataclasses.fields(ViewRanges)}
-    if unknown := sorted(set(fields) - known):
-        raise UserError(f"views has no option {unknown}; available: {sorted(known)}")
-    as_tuples: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in fields.items()
-    }
-    return ViewRanges(**as_tuples)
+    return made_of("views", fields, kind=ViewRanges)
 
 
 def view_batches(

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from jaxhdr.errors import UserError, check_not_endless
+from jaxhdr.fields import made_of
 from jaxhdr.imaging import color, jpeg
 
 # Records store, for each of these fractions, the radiance that this fraction of the
@@ -119,14 +120,7 @@ def create_camera(**fields: Any) -> Camera:
     Raises:
       UserError: an attribute is unknown.
     """
-    known = {field.name for field in dataclasses.fields(Camera)}
-    if unknown := sorted(set(fields) - known):
-        raise UserError(f"camera has no option {unknown}; available: {sorted(known)}")
-    as_tuples: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in fields.items()
-    }
-    return Camera(**as_tuples)
+    return made_of("camera", fields, kind=Camera)
 
 
 def clipping_levels(

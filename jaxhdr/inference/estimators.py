@@ -22,7 +22,6 @@ from jaxhdr import models
 from jaxhdr.errors import UserError
 from jaxhdr.imaging import expansion
 from jaxhdr.inference.tiling import Span, tile_layout
-from jaxhdr.models.camera_response import TRAINING_SHARE
 
 
 class Estimate(NamedTuple):
@@ -117,7 +116,7 @@ class TiledModel:
         Args:
           encoded: the photograph.
           prior: the probability that its camera encodes as sRGB, by what its file says;
-            None if that is unknown. Only a network that takes a prior reads it.
+            None for a network that takes no prior, or if that is unknown.
           only_last: return the last stage only, which takes less memory.
           may_overwrite: whether the result may take the memory of `encoded`; a network
             that computes at full size does not need to.
@@ -143,16 +142,11 @@ class TiledModel:
         if not self._has_context:
             return None
         with _memory_errors(encoded, "pass a smaller image"):
+            known = {} if prior is None else {"prior": jnp.float32(prior)}
             context = _whole_context(
-                self._params, encoded[None], self._known(prior), model=self.model
+                self._params, encoded[None], known, model=self.model
             )
             return jax.block_until_ready(context)
-
-    def _known(self, prior: float | None) -> dict[str, Any]:
-        """Returns what the method `context` takes beside the image."""
-        if not models.takes_prior(self.model):
-            return {}
-        return {"prior": jnp.float32(TRAINING_SHARE if prior is None else prior)}
 
     def stages(
         self, encoded: Float[np.ndarray, "h w 3"], context: Any, *, only_last: bool

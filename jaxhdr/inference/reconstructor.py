@@ -172,11 +172,8 @@ class Reconstructor:
             image, measured = photograph.encoded, photograph.measured
             origin = photograph.origin
             may_overwrite = True  # nobody else has the pixels
-        details = self._run(
-            image,
-            only_last=True,
-            may_overwrite=may_overwrite,
-            origin=origin,
+        details = self.details(
+            image, only_last=True, may_overwrite=may_overwrite, origin=origin
         )
         hdr = details.stages[0]
         return hdr if measured is None else combine(measured, hdr)
@@ -213,9 +210,22 @@ class Reconstructor:
         Raises:
           UserError: as for a call.
         """
-        return self._run(
-            image, only_last=only_last, may_overwrite=may_overwrite, origin=origin
+        encoded = to_encoded(image)
+        if isinstance(image, str | os.PathLike):
+            origin = image_io.origin_of(image)
+        is_own = self.response_of(origin) == self.response
+        estimate = self._estimate if is_own else self._estimate_of_srgb
+        # An alignment needs the pixels afterwards.
+        stages, context = estimate(
+            encoded,
+            prior=self.prior_of(origin),
+            only_last=only_last,
+            may_overwrite=may_overwrite and only_last and not self.alignment,
         )
+        factors = scales.alignment_factors(stages, encoded, scale=self._own_scale)
+        if self.alignment:
+            stages *= factors[:, None, None, None]
+        return Details(encoded, stages, context, factors)
 
     def response_of(self, origin: image_io.Origin | None) -> str:
         """Returns how a photograph is taken to be encoded, "estimated" or "srgb".
@@ -246,31 +256,6 @@ class Reconstructor:
     @functools.cached_property
     def _estimate_of_srgb(self) -> TiledModel | WholeOperator | CoarseToFine:
         return self._build(response="srgb")
-
-    def _run(
-        self,
-        image: ImageLike,
-        *,
-        only_last: bool,
-        may_overwrite: bool = False,
-        origin: image_io.Origin | None = None,
-    ) -> Details:
-        encoded = to_encoded(image)
-        if isinstance(image, str | os.PathLike):
-            origin = image_io.origin_of(image)
-        is_own = self.response_of(origin) == self.response
-        estimate = self._estimate if is_own else self._estimate_of_srgb
-        # An alignment needs the pixels afterwards.
-        stages, context = estimate(
-            encoded,
-            prior=self.prior_of(origin),
-            only_last=only_last,
-            may_overwrite=may_overwrite and only_last and not self.alignment,
-        )
-        factors = scales.alignment_factors(stages, encoded, scale=self._own_scale)
-        if self.alignment:
-            stages *= factors[:, None, None, None]
-        return Details(encoded, stages, context, factors)
 
 
 def reconstruct(

@@ -19,6 +19,7 @@ import jax
 from jaxtyping import Array, Key
 
 from jaxhdr.errors import UserError
+from jaxhdr.fields import made_of
 
 _IMAGES = ("hdr", "ldr")
 
@@ -57,12 +58,7 @@ def create_augmentation(**fields: Any) -> Augmentation:
     Raises:
       UserError: an attribute is not known or has a wrong value.
     """
-    known = {field.name for field in dataclasses.fields(Augmentation)}
-    if unknown := sorted(set(fields) - known):
-        raise UserError(
-            f"augmentation has no option {unknown}; available: {sorted(known)}"
-        )
-    return Augmentation(**fields)
+    return made_of("augmentation", fields, kind=Augmentation)
 
 
 def augment(
