@@ -1,3 +1,4 @@
+import collections
 import importlib.metadata
 import os
 import tempfile
@@ -33,6 +34,18 @@ import pytest
 from data_builders.shared.prepare import prepare
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out the slow ones
+def pytest_collection_modifyitems(items):
+    """Marks as slow the cases of a test beyond those of its marker `fast_cases`."""
+    seen = collections.Counter()
+    for item in items:
+        if marker := item.get_closest_marker("fast_cases"):
+            test = item.nodeid.partition("[")[0]
+            seen[test] += 1
+            if seen[test] > marker.args[0]:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

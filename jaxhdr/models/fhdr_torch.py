@@ -4,6 +4,7 @@ Names there are `feb1.weight`, `feedback_block.DRDB1.compress.bias`, ...; kernel
 OIHW, where ours are HWIO.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +43,7 @@ def _at(tree: Any, path: tuple[str, ...]) -> Any:
     return tree
 
 
+@functools.cache
 def _expected_shapes() -> Mapping[str, Any]:
     model = FHDR(num_iterations=1)
     image = jnp.zeros((1, 4, 4, 3))

@@ -57,6 +57,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: value[:5])
 @pytest.mark.parametrize(("name", "option"), OPTIONS)
 def test_what_is_no_number_is_refused_in_one_sentence(
@@ -98,6 +99,7 @@ for name in found:
 """
 
 
+@pytest.mark.slow
 def test_every_number_of_the_evaluation_is_refused():
     subprocess.run([sys.executable, "-c", EVAL], check=True)
 
@@ -165,5 +167,6 @@ for value in (math.nan, math.inf, -math.inf):
 """
 
 
+@pytest.mark.slow
 def test_numbers_of_the_library_are_checked():
     subprocess.run([sys.executable, "-c", LIBRARY], check=True)

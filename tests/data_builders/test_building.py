@@ -87,6 +87,7 @@ def test_an_interrupted_build_resumes_where_it_stopped(
     assert not leftovers(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_partly_written_shard_is_not_used(tmp_path, folder, expected, monkeypatch):
     def examples(*arguments):
         yield from original(*arguments)
@@ -135,6 +136,7 @@ def test_files_of_a_killed_build_are_removed(tmp_path, folder, expected):
     assert not left.exists() and not leftovers(tmp_path)
 
 
+@pytest.mark.slow
 def test_all_broken_sources_are_named_and_repaired_ones_are_read_again(
     tmp_path, folder, expected
 ):

@@ -217,6 +217,7 @@ def zipped(folder, target, compression=zipfile.ZIP_STORED):
     return target
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_splits_and_records_are_as_documented(tmp_path, layouts, name):
     folder, expected = layouts[name]
@@ -233,6 +234,7 @@ def test_splits_and_records_are_as_documented(tmp_path, layouts, name):
         assert ("ldr" in record) == (name not in HDR_ONLY)
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("name", sorted(LAYOUTS.keys() - HDR_ONLY))
 def test_radiance_is_in_the_scale_of_its_photograph(tmp_path, layouts, name):
     for found in build(name, layouts[name][0], tmp_path).values():
@@ -246,6 +248,7 @@ def test_radiance_is_in_the_scale_of_its_photograph(tmp_path, layouts, name):
             np.testing.assert_allclose(codes[unclipped], expected, atol=0.03)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_an_extra_folder_and_zips_make_no_difference(tmp_path, layouts, name):
     folder, _ = layouts[name]

@@ -111,6 +111,7 @@ def test_huo_adapts_to_surround_and_mean():
     np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("name", expansion.OPERATORS)
 def test_every_operator_is_a_model_and_takes_hostile_photographs(name):
     truth = golden_scenes.version("interior_window", "ref") / 400

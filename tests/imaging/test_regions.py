@@ -65,6 +65,7 @@ def reference_index(codes, num_regions=5, ties="brighter", closed="upper"):
     return index
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("name", CODES)
 def test_regions_are_those_of_the_definition_in_exact_fractions(name):
     codes = CODES[name]
@@ -74,6 +75,7 @@ def test_regions_are_those_of_the_definition_in_exact_fractions(name):
         np.testing.assert_array_equal(index, reference_index(codes, **options))
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("num_regions", range(1, 10))
 def test_maps_sum_to_the_image_and_hold_equal_shares_up_to_the_largest_tie(
     num_regions,

@@ -48,6 +48,7 @@ def linear(encoded: np.ndarray) -> np.ndarray:
     return np.asarray(color.srgb_decode(jnp.asarray(encoded)))
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("long_side", [16, 64, "best"])
 @pytest.mark.parametrize("model", [FHDR, random_sparam_lstm()], ids=["fhdr", "sparam"])
@@ -59,6 +60,7 @@ def test_any_photograph_becomes_finite_radiance_of_its_size(model, long_side, si
         assert np.isfinite(hdr).all() and (hdr >= 0).all()
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("size", [(70, 200), (513, 30), (600, 1030)])
 def test_every_pixel_of_every_stage_gets_the_gain(size):
     encoded = photograph(*size, largest=0.9)
@@ -161,6 +163,7 @@ def test_the_array_of_the_caller_is_kept_unless_it_may_be_overwritten():
     assert np.shares_memory(overwritten, encoded)
 
 
+@pytest.mark.slow
 def test_overwriting_does_not_disturb_a_front_end_that_sees_neighbours():
     front = {"response": "srgb", "smooth_noise": True}
     model = create_model("fhdr", num_iterations=1, front=front)

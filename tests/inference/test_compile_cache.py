@@ -37,16 +37,19 @@ def test_programs_are_kept_in_the_cache_folder_of_the_user(tmp_path):
     assert again == kept
 
 
+@pytest.mark.slow
 def test_one_variable_turns_it_off(tmp_path):
     assert run(tmp_path, JAXHDR_COMPILE_CACHE="0") == "None"
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_cache_that_the_user_chose_stays(tmp_path):
     chosen = str(tmp_path / "mine")
     assert run(tmp_path, JAX_COMPILATION_CACHE_DIR=chosen) == chosen
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_made_is_no_error(tmp_path):
     (tmp_path / "file").write_text("")
     assert run(tmp_path, XDG_CACHE_HOME=str(tmp_path / "file")) == "None"

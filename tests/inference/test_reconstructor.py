@@ -81,6 +81,7 @@ SPARAM_LSTM = random_sparam_lstm(num_regions=3, loop="rolled")
 exact_reconstructor = functools.partial(Reconstructor, precision="float32")
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize("tile", [16, 9, 40])
 @pytest.mark.parametrize("shape", [(37, 70), (16, 17), (1, 50), (50, 1), (41, 3)])
 @pytest.mark.parametrize("model", [BLUR, RELATIVE], ids=["blur", "relative"])
@@ -142,6 +143,7 @@ def test_tiled_fhdr_of_two_iterations_equals_whole():
     np.testing.assert_allclose(tiled, whole, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("model", [PRETRAINED, SPARAM_LSTM], ids=["fhdr", "sparam"])
 def test_bfloat16_is_near_float32(model):
     encoded = photograph(20, 24)
@@ -210,6 +212,7 @@ def test_a_known_response_takes_the_place_of_the_estimate(plain):
         Reconstructor(PRETRAINED, response="gamma")
 
 
+@pytest.mark.slow
 def test_the_known_response_of_camera_raw_is_used_unless_another_is_chosen(tmp_path):
     pytest.importorskip("rawpy")
     path = tmp_path / "x.dng"
@@ -235,6 +238,7 @@ def test_the_known_response_of_camera_raw_is_used_unless_another_is_chosen(tmp_p
     assert {estimated.response_of(origin) for origin in origins} == {"estimated"}
 
 
+@pytest.mark.slow
 def test_what_the_file_says_is_the_prior_unless_a_response_is_chosen(tmp_path):
     model = PRETRAINED.model.clone(front=Front("estimated", "belief"))
     init = jax.jit(  # without optimisation, as it runs once
@@ -272,6 +276,7 @@ def test_without_onednn_the_default_is_float32(monkeypatch):
     assert Reconstructor(PRETRAINED).precision == "float32"
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 3), (1, 600), (600, 1), (17, 5)])
 @pytest.mark.parametrize("model", [PRETRAINED, SPARAM_LSTM], ids=["fhdr", "sparam"])
 def test_every_size_works(shape, model):
@@ -367,6 +372,7 @@ def test_a_model_of_absolute_scale_is_left_as_it_is():
     np.testing.assert_allclose(details.stages[2], 300 * details.stages[1], rtol=1e-6)
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("code", [0, 1, 255])
 @pytest.mark.parametrize("model", [GAINS, SPARAM_LSTM], ids=["gains", "sparam"])
 def test_flat_photographs_give_finite_results(code, model):

@@ -71,6 +71,7 @@ def pairs(scene):
 FIRST, *OTHERS = golden_scenes.SCENES
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("option", OPTIONS)
 @pytest.mark.parametrize(
     "scene", [FIRST, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
@@ -102,6 +103,7 @@ def test_equals_the_originals_on_scenes_of_formulas(scene, option):
         assert_equals_golden(jod, rows, f"{name}_JOD", rtol=0, atol=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "scene",
     ["night_lamps", pytest.param("interior_window", marks=pytest.mark.slow)],
@@ -203,6 +205,7 @@ def test_gradients_equal_finite_differences(metric, field):
         np.testing.assert_allclose(slope, (above - below) / (2 * step), rtol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "metric, field, perfect",
     [
@@ -261,6 +264,7 @@ def test_more_noise_is_worse():
     assert np.all(np.diff(quality.quality) < 0)
 
 
+@pytest.mark.slow
 def test_hostile_images_have_scores():
     reference = crop("interior_window", "ref")
     broken = reference.copy()
@@ -276,6 +280,7 @@ def test_hostile_images_have_scores():
         assert max(found[2:]) < found[0]
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     "metric, smallest",
     [(v2.hdr_vdp2, v2.SMALLEST), (v3.hdr_vdp3, v3.SMALLEST)],

@@ -161,6 +161,7 @@ def test_ssim_of_a_step_between_dark_and_bright_equals_that_of_float64(key):
     np.testing.assert_allclose(found, scikit_image_ssim(test, reference), atol=3e-3)
 
 
+@pytest.mark.fast_cases(8)
 @pytest.mark.parametrize("name", metrics.METRICS)
 def test_identical_images_score_perfectly_and_noise_scores_worse(name):
     metric = metrics.METRICS[name]
@@ -182,6 +183,7 @@ def test_identical_images_score_perfectly_and_noise_scores_worse(name):
     assert scores[-1] != scores[0]
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize("name", TONE_MAPPED_SLOWLY)
 def test_gradients_are_finite_also_at_equal_black_and_negative_images(name):
     clipped = jnp.any(ENCODED == 1, axis=-1, keepdims=True)
@@ -195,6 +197,7 @@ def test_gradients_are_finite_also_at_equal_black_and_negative_images(name):
     assert jnp.abs(gradient(jnp.asarray(NOISY))).max() > 0
 
 
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize("name", TONE_MAPPED_SLOWLY)
 def test_a_batch_scores_as_its_images_do(name):
     metric = metrics.METRICS[name]
@@ -218,6 +221,7 @@ def test_a_batch_scores_as_its_images_do(name):
 RELATIVE = [n for n, m in metrics.METRICS.items() if m.input_unit == "relative"]
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("name", RELATIVE)
 def test_a_common_scale_changes_no_score_of_relative_light(name):
     once, scaled = (

@@ -46,6 +46,7 @@ def test_each_image_gets_its_mean_or_range():
         assert below == above == round(0.001 * image.size)
 
 
+@pytest.mark.slow
 def test_hdr_vdp_over_the_paper_range_equals_the_original():
     with open(GOLDEN, encoding="utf-8") as file:
         rows = [r for r in csv.DictReader(file) if r["scene"] == "night_lamps"]

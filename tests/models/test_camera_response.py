@@ -48,6 +48,7 @@ def photograph(height=40, width=56, seed=0):
     return jnp.asarray(np.round(values * 255) / 255, jnp.float32)
 
 
+@pytest.mark.slow
 def test_before_training_it_believes_nothing_and_takes_srgb():
     model = CameraResponse()
     variables = fast_jit(model.init)(jax.random.key(0), photograph())
@@ -84,6 +85,7 @@ def test_the_mean_curve_is_the_mean_in_stops():
         )
 
 
+@pytest.mark.slow
 def test_the_deviation_in_stops_is_that_of_the_curve():
     slopes = jnp.exp(jax.random.uniform(jax.random.key(0), (2, SEGMENTS)) - 0.5)
     codes = color.srgb_encode(jnp.exp2(jnp.asarray(KNOTS[1:], jnp.float32)))
@@ -93,6 +95,7 @@ def test_the_deviation_in_stops_is_that_of_the_curve():
     np.testing.assert_allclose(deviation_in_stops(slopes), expected, atol=2e-3)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (15, 1), (700, 600)], ids=str)
 def test_photographs_of_any_size_have_a_finite_belief(variables, shape):
     found = CONTEXT(variables, photograph(*shape))
@@ -134,6 +137,7 @@ def test_the_front_end_takes_the_mean_curve_by_the_prior(variables):
     np.testing.assert_allclose(without.slopes, expected.slopes, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_estimate_of_the_front_end_gets_no_gradient(variables):
     front = Front(response="estimated", estimator="belief")
 

@@ -115,6 +115,7 @@ def test_there_are_as_many_parameters_as_by_arithmetic(fields, count):
     assert sum(leaf.size for leaf in leaves) == count
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize(
     "fields", [{"loop": "rolled"}, {"remat": True}, {"loop": "rolled", "remat": True}]
 )
@@ -127,6 +128,7 @@ def test_parameters_are_the_same_whatever_the_steps_and_how_they_run(regions, fi
 # Equality with the reference
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("regions", [1, REGIONS])
 def test_the_scanned_network_equals_the_reference(case, regions):
@@ -139,6 +141,7 @@ def test_the_scanned_network_equals_the_reference(case, regions):
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_gradients_equal_differences_of_the_reference(case):
     arrays, random = arrays_of(case), np.random.default_rng(5)
@@ -163,6 +166,7 @@ def test_gradients_equal_differences_of_the_reference(case):
         )
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("changes", [{"loop": "rolled"}, {"remat": True}], ids=str)
 def test_every_way_to_run_the_steps_gives_the_same(changes):
     result, gradients = result_and_gradients("relu", **changes)
@@ -175,6 +179,7 @@ def test_every_way_to_run_the_steps_gives_the_same(changes):
         )
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("case", CASES)
 def test_bfloat16_is_near_float32_and_leaves_float32_outside(case):
     result, gradients = result_and_gradients(case, dtype="bfloat16")

@@ -43,6 +43,7 @@ def double(state):
 # The published network
 
 
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("num_iterations", [1, 2, 3, 4])
 def test_there_are_571267_parameters(head, num_iterations):
@@ -156,6 +157,7 @@ def reference_slope(arrays, name, direction, *, hidden_states=None, step=1e-5):
     return (ends[0] - ends[1]) / (2 * step)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("detach_hidden", [False, True])
 def test_gradients_of_the_last_stage_equal_those_of_the_published_network(
     detach_hidden,
@@ -178,6 +180,7 @@ def test_gradients_of_the_last_stage_equal_those_of_the_published_network(
         np.testing.assert_allclose(norm, expected, rtol=1e-3, err_msg=name)
 
 
+@pytest.mark.slow
 def test_gradients_reach_the_first_iteration_unless_detached():
     last, through_time = last_stage_and_gradients(detach_hidden=False)
     same, detached = last_stage_and_gradients(detach_hidden=True)
@@ -188,6 +191,7 @@ def test_gradients_reach_the_first_iteration_unless_detached():
             assert change > 0.02 * np.linalg.norm(gradient), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [
@@ -211,6 +215,7 @@ def test_every_way_to_run_the_iterations_gives_the_same(fields):
 # Context and state
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("axis", [1, 2], ids=["rows", "columns"])
 @pytest.mark.parametrize(
     ("fields", "expected"),
@@ -269,6 +274,7 @@ def test_what_the_photograph_clips_is_at_least_white():
     np.testing.assert_array_equal(kept[~clipped], free[~clipped])
 
 
+@pytest.mark.slow
 def test_the_answer_alone_costs_one_reconstruction_block():
     model = FHDR(num_iterations=3, keep_white=True)
     encoded = jnp.asarray(photographs(1, 8, 8))
@@ -288,6 +294,7 @@ def dark_photograph():
     return jnp.asarray(0.02 + noise, jnp.float32)
 
 
+@pytest.mark.slow
 def test_the_noise_of_the_whole_image_is_that_of_a_part():
     model = FHDR(num_iterations=1, front=Front(smooth_noise=True))
 
@@ -306,6 +313,7 @@ def test_the_noise_of_the_whole_image_is_that_of_a_part():
     np.testing.assert_allclose(part[:, :, :kept], whole[:, :, :kept], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_residual_head_starts_at_the_photograph_without_its_noise():
     params, encoded = initial_params(0), dark_photograph()
     plain = FHDR(num_iterations=1, head="residual")
@@ -363,6 +371,7 @@ def with_last_layer(*, kernel, bias):
     return PARAMS | {"iteration": PARAMS["iteration"] | {"hrb2": last}}
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("head", HEADS)
 def test_radiance_is_in_zero_to_peak_and_spans_it(head):
     model = FHDR(num_iterations=1, head=head, peak=20.0)
@@ -382,6 +391,7 @@ def test_the_tanh_head_is_a_share_of_the_peak():
     np.testing.assert_allclose(scaled, 48 * unit, rtol=1e-6)
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("radiance", [1e-5, 1e-3, 0.18, 1.0, 30.0, 64.0])
 def test_the_mu_law_head_inverts_the_mu_law(radiance):
     # Khan et al. (2019) section II-D in double precision.
@@ -391,6 +401,7 @@ def test_the_mu_law_head_inverts_the_mu_law(radiance):
     np.testing.assert_allclose(stages, radiance, rtol=5e-6)
 
 
+@pytest.mark.slow
 def test_the_residual_head_starts_at_the_linearised_photograph():
     encoded = np.linspace(0, 1, 256, dtype=np.float32)  # every 8-bit code
     encoded = np.repeat(encoded.reshape(1, 16, 16, 1), 3, axis=-1)
@@ -402,6 +413,7 @@ def test_the_residual_head_starts_at_the_linearised_photograph():
         np.testing.assert_allclose(stage, linear, rtol=1e-5)
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     "fields, is_zero",
     [
@@ -426,6 +438,7 @@ def test_the_last_layer_starts_at_zero_by_default_only_for_the_residual_head(
     assert (not np.any(last_kernel())) == is_zero
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["mu_law", "residual"])
 def test_codes_outside_their_range_are_clipped_but_still_learn(head):
     model = FHDR(num_iterations=1, head=head)
@@ -453,6 +466,7 @@ IMAGES = {
 }
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("name", IMAGES)
 def test_values_and_gradients_are_finite(name):
     model = FHDR(num_iterations=2, head="residual")

@@ -87,6 +87,7 @@ def test_the_curve_has_finite_gradients_at_black_and_white():
     assert all(np.isfinite(g).all() for g in gradients)
 
 
+@pytest.mark.fast_cases(5)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (3, 5), (130, 257)])
 @pytest.mark.parametrize("value", [0.0, 1.0, None], ids=["black", "white", "noise"])
 def test_any_image_has_a_finite_estimate(shape, value):
@@ -172,6 +173,7 @@ def params():
     return made | {"response": random_params()}
 
 
+@pytest.mark.slow
 def test_fhdr_sees_what_an_srgb_camera_would_have_encoded(params):
     encoded = photographs(2, 9, 7)
     rest = {name: part for name, part in params.items() if name != "response"}
@@ -186,6 +188,7 @@ def test_fhdr_sees_what_an_srgb_camera_would_have_encoded(params):
     )
 
 
+@pytest.mark.slow
 def test_the_estimate_gets_no_gradient_from_fhdr(params):
     encoded = photographs(1, 9, 7)
     gradient = fast_jit(jax.grad(lambda p: fhdr().apply({"params": p}, encoded).sum()))
@@ -200,6 +203,7 @@ def test_channels_that_the_photograph_clips_stay_white(params):
     assert stages[:, 0, :4].min() >= 1
 
 
+@pytest.mark.slow
 def test_a_part_with_the_context_of_the_whole_equals_that_part(params):
     model = fhdr()
     encoded = photographs(1, 80, 24).at[:, 40:].multiply(0.2)

@@ -180,6 +180,7 @@ def test_the_identity_curve_behind_an_estimate_is_radiance_by_that_response():
     np.testing.assert_allclose(stages[0], color.srgb_decode(encoded) ** 2, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("response", ["srgb", "estimated"])
 def test_noise_is_smoothed_out_of_what_the_curve_takes(response):
     noisy = 0.02 + 0.004 * np.random.default_rng(0).normal(size=(1, 40, 40, 3))

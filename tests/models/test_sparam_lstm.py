@@ -112,6 +112,7 @@ def test_a_tile_with_the_context_of_the_whole_is_a_crop_beyond_the_radius():
     assert np.abs(near).max() > 1e-3
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     "axis, num_regions, head, smoothing",
     [(1, 2, "residual", 0), (2, 3, "relu", 0), (1, 1, "relu", 0), (2, 1, "relu", 3)],

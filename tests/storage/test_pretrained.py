@@ -84,6 +84,7 @@ def test_a_run_loads_and_its_export_is_the_same_model(tmp_path):
         pretrained.export_weights(workdir, path, step=8)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("scale", scales.SCALES)
 def test_the_scale_of_a_run_goes_with_its_weights(tmp_path, scale):
     workdir, path = tmp_path / "run", tmp_path / "run.safetensors"

@@ -31,6 +31,7 @@ def test_weights_have_a_card_and_fit_in_a_package(name):
     assert (PACKAGE / "weights" / f"{name}.safetensors").stat().st_size < 5e6
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_lamps_shine_beyond_white_and_the_rest_keeps_its_level(name):
     encoded = jaxhdr.read_encoded(PHOTOGRAPH)[180:, 60:380]  # the lit pad
@@ -46,6 +47,7 @@ def test_the_lamps_shine_beyond_white_and_the_rest_keeps_its_level(name):
     assert 0.67 < level < 1.5
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("name", NAMES)
 def test_grey_photographs_stay_grey(name):
     encoded = jaxhdr.read_encoded(PHOTOGRAPH)[180:308, 60:188]
@@ -55,6 +57,7 @@ def test_grey_photographs_stay_grey(name):
     assert np.abs(stops - stops[..., 1:2]).mean() < 0.05
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("name", NAMES)
 def test_noise_in_the_dark_is_smoothed(name):
     noise = np.random.default_rng(0).normal(size=(128, 128, 3))
@@ -63,6 +66,7 @@ def test_noise_in_the_dark_is_smoothed(name):
     assert hdr.std() / hdr.mean() < 0.5 * linear.std() / linear.mean()
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("name", NAMES)
 def test_what_clips_is_at_least_white(name):
     encoded = jaxhdr.read_encoded(PHOTOGRAPH)[180:308, 60:188]

@@ -190,6 +190,7 @@ def test_without_averaging_the_averaged_parameters_are_the_last():
     jax.tree.map(close, state.params, state.ema_params)
 
 
+@pytest.mark.slow
 def test_a_step_is_compiled_once_for_a_recipe():
     train_on_one_batch(2, ema_decay=0.0)
     compiled = train_step._cache_size()

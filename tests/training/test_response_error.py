@@ -42,6 +42,7 @@ def terms(belief, seed=0):
     return {name: float(value) for name, value in found.items()}
 
 
+@pytest.mark.slow
 def test_who_knows_the_cameras_has_no_error():
     found = terms(belief_of(responses()))
     assert found["curve"] == pytest.approx(0, abs=1e-4)
@@ -89,6 +90,7 @@ def test_codes_that_a_photograph_lacks_hardly_count():
     assert of_bright["curve"] < of_dark["curve"] / 5
 
 
+@pytest.mark.slow
 def test_all_clipped_photographs_have_a_finite_error_and_gradient():
     known = responses()
 
@@ -100,6 +102,7 @@ def test_all_clipped_photographs_have_a_finite_error_and_gradient():
     assert np.isfinite(value) and np.isfinite(gradient).all()
 
 
+@pytest.mark.slow
 def test_the_responses_are_those_of_the_photographs():
     clean = dataclasses.replace(
         CAMERA,

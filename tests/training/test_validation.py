@@ -97,6 +97,7 @@ def test_validating_again_compiles_nothing_and_uses_the_new_parameters(
     assert recorded["validation/stage 1/psnr_mu"] == second["stage 1"]["psnr_mu"]
 
 
+@pytest.mark.slow
 def test_a_run_in_bfloat16_is_validated_in_float32(tmp_path, synthetic_small):
     config = small_runs.config(synthetic_small)
     exact, half = (
