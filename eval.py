@@ -60,6 +60,9 @@ flags.DEFINE_float("black", DISPLAY.black, "cd/m^2 of the display's darkest pixe
 flags.DEFINE_float(
     "pixels_per_degree", DISPLAY.pixels_per_degree, "Of the viewer's visual angle."
 )
+flags.DEFINE_string(
+    "baseline", "", "Row that the others are compared with; default the first."
+)
 flags.DEFINE_bool("pictures", True, "Show each image in report.html.")
 flags.DEFINE_integer(
     "viewer_side",
@@ -106,6 +109,7 @@ def _run() -> str:
         metrics.Protocol(FLAGS.alignment, FLAGS.response_correction, _display()),
         with_pictures=FLAGS.pictures,
         viewer_side=FLAGS.viewer_side,
+        baseline=FLAGS.baseline,
     )
     about, folder, own = About(), FLAGS.output, {}
     if FLAGS.workdir:

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import fhdr_release
-from jaxhdr.evaluation import image_sets, reports, scoring
+from jaxhdr.evaluation import image_sets, scoring
 from jaxhdr.evaluation.methods import by_model
+from jaxhdr.evaluation.rows import mean_scores
 from jaxhdr.imaging import color
 from jaxhdr.inference import Reconstructor
 from jaxhdr.metrics import STOPS_FLOOR, Protocol, select
@@ -67,7 +68,7 @@ def scores(kind: str, methods: dict, options: argparse.Namespace) -> dict:
         protocol=Protocol(alignment="median"),
     ):
         rows += evaluated.rows
-    return reports.mean_scores(rows)
+    return mean_scores(rows)
 
 
 def regressions(model: Reconstructor, options: argparse.Namespace) -> dict[str, float]:

@@ -6,6 +6,7 @@ an iterator, one image at a time, so memory does not grow with their number.
 """
 
 import importlib.resources
+import math
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 from jaxhdr.atomic import atomic_path
 from jaxhdr.evaluation.reports import (
     Report,
+    certainty,
+    difference_text,
     json_number,
-    mean_scores,
     precision,
     summary,
 )
+from jaxhdr.evaluation.rows import mean_scores
 from jaxhdr.pictures.previews import SHEET_STOPS
 from jaxhdr.viewer.embedding import embedded_json
 from jaxhdr.viewer.page import component
@@ -38,7 +41,7 @@ def write_page(
 
     Args:
       path: path of the page; a file that exists is replaced.
-      report: the scores to show; the first method of the rows is the baseline.
+      report: the scores to show.
       title: title of the page, as plain text.
       pictures: the pictures of each image, in the order of the rows, as
         `thumbnails.pictures` makes them; empty for a page without pictures.
@@ -95,11 +98,31 @@ def _contents(
             for metric in report.metrics
         ],
         "methods": list(means),
+        "baseline": list(means).index(report.compared_with),
+        "certainty": certainty(report),
+        "differences": _differences(report, list(means)),
         "means": [[_short(of[name]) for name in names] for of in means.values()],
         "images": list(images.values()),
         "exposures": [f"{stops:+g}" if stops else "0" for stops in SHEET_STOPS],
         "curves": curves,
     }
+
+
+def _differences(report: Report, methods: list[str]) -> list[list[dict[str, Any]]]:
+    """Returns [method][metric] texts and whether they are clear; the baseline's: []."""
+    found = report.differences
+    return [
+        [
+            {
+                "text": difference_text(found[method][metric.name], metric),
+                "clear": found[method][metric.name].is_clear,
+                "interval": not math.isnan(found[method][metric.name].low),
+            }
+            for metric in report.metrics
+            if method in found
+        ]
+        for method in methods
+    ]
 
 
 def _short(value: float) -> float | str | None:

@@ -6,37 +6,40 @@ many scores are left. In files an absent score is empty (CSV) or null (JSON), an
 infinite one is `inf`.
 """
 
-import collections
 import csv
 import dataclasses
+import functools
 import json
 import math
 import os
 import pathlib
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
+from jaxhdr.evaluation.differences import (
+    CONFIDENCE,
+    FEWEST_SCENES,
+    Difference,
+    differences,
+)
+from jaxhdr.evaluation.rows import Row, mean_scores, num_scored
 from jaxhdr.metrics import Metric
 
 __all__ = [
     "Report",
-    "Row",
+    "certainty",
+    "check_baseline",
+    "difference_text",
     "json_number",
     "markdown",
-    "mean_scores",
-    "num_scored",
     "precision",
     "summary",
     "write_report",
 ]
 
-Row = Mapping[str, str | float]
-"""The scores of one method on one image, by the names of the columns."""
-
-_NOT_SCORES = {"image", "scene", "method", "clipped_share", "alignment_stops"}
 _METRIC_FIELDS = ("unit", "higher_is_better", "input_unit", "reference", "pixels")
 _DECIMALS = {"dB": 2, "stops": 3, "": 4}
 
@@ -46,38 +49,43 @@ class Report:
     """Scores, and what one has to know to compare or repeat them.
 
     Attributes:
-      rows: the scores of every image and method; the first method is the baseline.
+      rows: the scores of every image and method.
       metrics: the metrics that the rows hold, in the order of the columns.
       protocol: how the scores were made, by the names that the report prints.
+      baseline: the method that the others are compared with; "" for the first one.
+
+    Raises:
+      UserError: no row is of the baseline.
     """
 
     rows: Sequence[Row]
     metrics: tuple[Metric, ...]
     protocol: Mapping[str, Any]
+    baseline: str = ""
+
+    def __post_init__(self) -> None:
+        check_baseline(self.baseline, mean_scores(self.rows))
+
+    @property
+    def compared_with(self) -> str:
+        """The name of the baseline."""
+        return self.baseline or str(self.rows[0]["method"])
+
+    @functools.cached_property
+    def differences(self) -> dict[str, dict[str, Difference]]:
+        """Differences of the other methods from the baseline, `[method][metric]`."""
+        names = [metric.name for metric in self.metrics]
+        return differences(self.rows, names, baseline=self.compared_with)
 
 
-def mean_scores(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
-    """Returns `[method][metric]` means of the scores that exist; NaN if none does."""
-    return _over_images(
-        rows, lambda scores: statistics.fmean(scores) if scores else math.nan
-    )
+def check_baseline(baseline: str, methods: Iterable[str]) -> None:
+    """Checks that the baseline is one of the methods, or "" for the first.
 
-
-def num_scored(rows: Iterable[Row]) -> dict[str, dict[str, int]]:
-    """Returns `[method][metric]` numbers of images whose score exists."""
-    return _over_images(rows, len)
-
-
-def _over_images(rows: Iterable[Row], reduce: Callable[[list[float]], Any]) -> dict:
-    scores = collections.defaultdict(lambda: collections.defaultdict(list))
-    for row in rows:
-        for name in (name for name in row if name not in _NOT_SCORES):
-            value = float(row[name])
-            scores[row["method"]][name] += [] if math.isnan(value) else [value]
-    return {
-        method: {name: reduce(values) for name, values in by_metric.items()}
-        for method, by_metric in scores.items()
-    }
+    Raises:
+      UserError: it is not.
+    """
+    if baseline and baseline not in (names := list(methods)):
+        raise UserError(f"the baseline is {baseline!r}; expected one of {names}")
 
 
 def write_report(report: Report, folder: str | os.PathLike) -> None:
@@ -114,8 +122,54 @@ def markdown(report: Report) -> str:
     definitions = [
         f"- `{metric.name}`: {metric.reference}" for metric in report.metrics
     ]
-    paragraphs = (table, [summary(report)], [_protocol(report)], definitions)
+    paragraphs = (
+        *(table, [summary(report)], *_compared(report)),
+        *([_protocol(report)], definitions),
+    )
     return "\n\n".join("\n".join(lines) for lines in paragraphs) + "\n"
+
+
+def _compared(report: Report) -> list[list[str]]:
+    """Returns the paragraphs on the differences from the baseline, if there are any."""
+    if not report.differences:
+        return []
+    header = [f"minus {report.compared_with}", *(m.name for m in report.metrics)]
+    alignment = ["---", *("---:" for _ in report.metrics)]
+    body = [
+        [method, *(difference_text(found[m.name], m) for m in report.metrics)]
+        for method, found in report.differences.items()
+    ]
+    table = [f"| {' | '.join(cells)} |" for cells in (header, alignment, *body)]
+    return [table, [certainty(report)]]
+
+
+def difference_text(difference: Difference, metric: Metric) -> str:
+    """Returns a difference as text, with its interval if it has one."""
+    mean, *ends = (f"{each:+.{precision(metric)}f}" for each in difference[:3])
+    if math.isnan(difference.mean):
+        return "absent"
+    return mean if math.isnan(difference.low) else f"{mean} ({ends[0]} to {ends[1]})"
+
+
+def certainty(report: Report) -> str:
+    """Returns sentences on what the differences from the baseline prove."""
+    found = [each for by in report.differences.values() for each in by.values()]
+    scenes = max((each.num_scenes for each in found), default=0)
+    sentence = f"Differences are means over the images of {scenes} scenes"
+    if any(not math.isnan(each.low) for each in found):
+        sentence += (
+            f", with {100 * CONFIDENCE:.0f} % intervals over scenes like these (a "
+            "bootstrap that draws whole scenes). An interval that holds 0 shows no "
+            "difference."
+        )
+    else:
+        sentence += f". Fewer than {FEWEST_SCENES} scenes give no intervals."
+    if any(metric.name == "pu21_psnr" for metric in report.metrics):
+        sentence += (
+            " Hanji et al. (2022) need 3.5 dB of PU21-PSNR to be sure that viewers "
+            "prefer one method to another."
+        )
+    return sentence
 
 
 def _heading(metric: Metric) -> str:
@@ -191,6 +245,22 @@ def _as_json(report: Report) -> dict[str, Any]:
             }
             for method, by_metric in means.items()
         },
+        "baseline": report.compared_with,
+        "differences": {
+            method: {name: _of_difference(each) for name, each in by_metric.items()}
+            for method, by_metric in report.differences.items()
+        },
+    }
+
+
+def _of_difference(difference: Difference) -> dict[str, Any]:
+    return {
+        "mean": json_number(difference.mean),
+        "low": json_number(difference.low),
+        "high": json_number(difference.high),
+        "confidence": CONFIDENCE,
+        "num_images": difference.num_images,
+        "num_scenes": difference.num_scenes,
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from jaxhdr.atomic import atomic_path
 from jaxhdr.errors import UserError
-from jaxhdr.evaluation.reports import Row
+from jaxhdr.evaluation.rows import Row
 
 
 class RowLog:

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxhdr.errors import UserError
 from jaxhdr.evaluation.image_sets import Example
-from jaxhdr.evaluation.reports import Row
+from jaxhdr.evaluation.rows import Row
 from jaxhdr.imaging import camera, color
 from jaxhdr.metrics import METRICS, Display, Metric, Protocol, select
 
@@ -48,12 +48,15 @@ class Scoring:
         that draw where a difference is seen.
       viewer_side: longest side of the images that the viewer of the web page shows; 0
         for no viewer; None for `VIEWER_SIDE` if there are few images.
+      baseline: the method that the report compares the others with; "" for the
+        linearised input.
     """
 
     metrics: tuple[Metric, ...] = select(METRICS)
     protocol: Protocol = _PROTOCOL
     with_pictures: bool = True
     viewer_side: int | None = None
+    baseline: str = ""
 
     def viewer_side_for(self, num_images: int) -> int:
         """Returns the side of the images in the viewer, 0 for no viewer."""

@@ -18,8 +18,9 @@ from jaxhdr.errors import UserError
 from jaxhdr.evaluation import page, thumbnails
 from jaxhdr.evaluation.image_sets import ImageSet
 from jaxhdr.evaluation.methods import Method
-from jaxhdr.evaluation.reports import Report, Row, write_report
+from jaxhdr.evaluation.reports import Report, check_baseline, write_report
 from jaxhdr.evaluation.row_log import RowLog
+from jaxhdr.evaluation.rows import Row
 from jaxhdr.evaluation.scoring import Evaluated, Scoring, evaluate
 
 _SCORING = Scoring()
@@ -62,8 +63,8 @@ def write_evaluation(
       about: what the report says beside the scores.
 
     Raises:
-      UserError: there is no method, an image cannot be read or scored, or the report
-        cannot be written.
+      UserError: there is no method or no such baseline, an image cannot be read or
+        scored, or the report cannot be written.
     """
     if not methods:
         raise UserError("nothing to evaluate: name models or folders of predictions")
@@ -86,7 +87,7 @@ def write_evaluation(
     }
     log = RowLog(folder / "rows.jsonl", subject=subject)
     rows = _all_rows(images, methods, scoring, log)
-    report = Report(rows, scoring.metrics, protocol)
+    report = Report(rows, scoring.metrics, protocol, scoring.baseline)
     write_report(report, folder)
     page.write_page(
         folder / "report.html",
@@ -123,6 +124,8 @@ def _all_rows(
         pictures = _pictures(evaluated, viewer_side) if scoring.with_pictures else {}
         log.append(evaluated.rows, pictures)
         rows += evaluated.rows
+        # A name that is wrong is told after the first image, not after the last.
+        check_baseline(scoring.baseline, {str(row["method"]): 0 for row in rows})
     return rows
 
 

@@ -9,7 +9,8 @@ from flax import linen as nn
 from jaxtyping import Float, PyTree
 
 from jaxhdr.errors import UserError
-from jaxhdr.evaluation import image_sets, methods, reports, scoring
+from jaxhdr.evaluation import image_sets, methods, scoring
+from jaxhdr.evaluation.rows import mean_scores
 from jaxhdr.metrics import Metric, select
 from jaxhdr.pictures import previews
 from jaxhdr.storage import run_log
@@ -55,7 +56,7 @@ def create_validation(config: Any, model: nn.Module) -> Validation:
             rows += evaluated.rows
             if len(shown) < config.eval.num_samples:
                 shown.append(_triple(evaluated))
-        means = reports.mean_scores(rows)
+        means = mean_scores(rows)
         log.write_scalars(
             step,
             {

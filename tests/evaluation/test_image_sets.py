@@ -7,7 +7,7 @@ from jaxhdr import image_io, metrics
 from jaxhdr.errors import UserError
 from jaxhdr.evaluation import image_sets, scoring
 from jaxhdr.evaluation.methods import open_methods
-from jaxhdr.evaluation.reports import mean_scores
+from jaxhdr.evaluation.rows import mean_scores
 from jaxhdr.evaluation.scoring import Scoring
 from jaxhdr.evaluation.writing import write_evaluation
 from jaxhdr.imaging import camera, color
@@ -114,6 +114,7 @@ def test_a_folder_of_results_that_is_missing_is_refused_at_once(tmp_path):
         open_methods(predictions=[tmp_path / "nobody"])
 
 
+@pytest.mark.slow
 def test_operators_and_files_are_scored_without_a_run(folders, tmp_path):
     photographs, truths = folders
     theirs = tmp_path / "theirs"

@@ -6,7 +6,7 @@ import pytest
 
 from jaxhdr import metrics
 from jaxhdr.errors import UserError
-from jaxhdr.evaluation import reports
+from jaxhdr.evaluation import reports, rows
 
 METRICS = metrics.select(["psnr_mu", "log2_rmse_clipped"])
 
@@ -32,16 +32,16 @@ REPORT = reports.Report(ROWS, METRICS, {"alignment": "none", "camera_seed": 3})
 
 
 def test_means_leave_absent_scores_out_and_counts_say_so():
-    means, counts = reports.mean_scores(iter(ROWS)), reports.num_scored(iter(ROWS))
+    means, counts = rows.mean_scores(iter(ROWS)), rows.num_scored(iter(ROWS))
     assert means["linearised input"] == {"psnr_mu": 25, "log2_rmse_clipped": 2}
     assert counts["linearised input"] == {"psnr_mu": 2, "log2_rmse_clipped": 1}
     assert means["stage 1"] == {"psnr_mu": math.inf, "log2_rmse_clipped": 0.5}
 
 
 def test_the_mean_of_no_scores_is_absent():
-    means = reports.mean_scores(ROWS[2:])["stage 1"]
+    means = rows.mean_scores(ROWS[2:])["stage 1"]
     assert math.isnan(means["log2_rmse_clipped"])
-    assert reports.num_scored(ROWS[2:])["stage 1"]["log2_rmse_clipped"] == 0
+    assert rows.num_scored(ROWS[2:])["stage 1"]["log2_rmse_clipped"] == 0
 
 
 def test_markdown_names_units_directions_counts_and_protocol():
@@ -61,8 +61,10 @@ def test_markdown_names_units_directions_counts_and_protocol():
 
 
 def test_files_keep_every_digit_and_every_absent_score(tmp_path):
-    rows = [*ROWS, row('c, "d"\n', "stage 1", 1 / 3, 0.0)]
-    reports.write_report(reports.Report(rows, METRICS, {}), tmp_path / "new" / "folder")
+    found = [*ROWS, row('c, "d"\n', "stage 1", 1 / 3, 0.0)]
+    reports.write_report(
+        reports.Report(found, METRICS, {}), tmp_path / "new" / "folder"
+    )
     with open(tmp_path / "new" / "folder" / "per_image.csv", newline="") as file:
         read = list(csv.DictReader(file))
     assert read[4]["image"] == 'c, "d"\n' and float(read[4]["psnr_mu"]) == 1 / 3
@@ -85,3 +87,44 @@ def test_an_unusable_folder_is_a_clear_error(tmp_path):
     with pytest.raises(UserError, match=r"per_image\.csv"):
         (tmp_path / "per_image.csv").mkdir()
         reports.write_report(REPORT, tmp_path)
+
+
+def scenes(*methods):
+    return [
+        {"image": str(n), "scene": str(n), "method": method}
+        | {"clipped_share": 0.1, "psnr_mu": 20.0 + n + gain, "log2_rmse_clipped": 1.0}
+        for n in range(6)
+        for method, gain in methods
+    ]
+
+
+def test_differences_from_the_chosen_baseline_have_intervals():
+    found = scenes(("linearised input", 0.0), ("theirs", 1.0), ("ours", 1.5))
+    report = reports.Report(found, METRICS, {}, "theirs")
+    text = reports.markdown(report)
+    assert "| minus theirs | psnr_mu | log2_rmse_clipped |" in text
+    assert "| ours | +0.50 (+0.50 to +0.50) | +0.000 (+0.000 to +0.000) |" in text
+    assert "| linearised input | -1.00 (-1.00 to -1.00)" in text
+    assert "means over the images of 6 scenes, with 95 % intervals" in text
+    assert "3.5 dB" not in text  # PU21-PSNR is not among the scores
+
+
+def test_a_baseline_that_was_not_scored_is_refused():
+    with pytest.raises(UserError, match=r"'hers'; expected one of .*'linearised input"):
+        reports.Report(ROWS, METRICS, {}, "hers")
+
+
+def test_one_method_has_no_differences():
+    text = reports.markdown(reports.Report(ROWS[::2], METRICS, {}))
+    assert "minus" not in text
+
+
+def test_few_scenes_say_that_they_give_no_interval_and_pu21_what_it_needs():
+    renamed = [
+        {"pu21_psnr" if key == "psnr_mu" else key: value for key, value in each.items()}
+        for each in ROWS
+    ]
+    report = reports.Report(renamed, metrics.select(["pu21_psnr"]), {})
+    text = reports.markdown(report)
+    assert "Fewer than 5 scenes give no intervals." in text
+    assert "3.5 dB of PU21-PSNR" in text

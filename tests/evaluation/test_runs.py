@@ -32,6 +32,7 @@ def scores_of(path):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_run_and_the_model_of_its_checkpoint_have_the_same_scores(
     tmp_path, synthetic_small, dtype
@@ -82,6 +83,7 @@ def test_a_run_brings_the_curves_of_its_training(tmp_path, synthetic_small):
     assert curves["steps_per_epoch"] > 0
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("name, stages", [("sparam", 1), ("sparam_lstm", 2)])
 def test_runs_of_models_with_a_context_are_scored(
     tmp_path, synthetic_small, name, stages

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ from jaxhdr import image_io, metrics
 from jaxhdr.errors import UserError
 from jaxhdr.evaluation import image_sets
 from jaxhdr.evaluation.methods import open_methods
-from jaxhdr.evaluation.reports import mean_scores
+from jaxhdr.evaluation.rows import mean_scores
 from jaxhdr.evaluation.scoring import Scoring
 from jaxhdr.evaluation.writing import About, write_evaluation
 from jaxhdr.imaging import color
@@ -63,6 +64,15 @@ def test_absolute_light_is_that_of_the_display(tmp_path):
     assert first["psnr_mu"] == second["psnr_mu"]
     assert first["pu21_psnr"] != second["pu21_psnr"]
     assert reports[1].protocol["display"]["white"] == 20
+
+
+def test_a_wrong_baseline_is_told_after_the_first_image(tmp_path):
+    scoring = dataclasses.replace(SCORING, baseline="theirs")
+    read = []
+    images = image_set(when_read=read.append)
+    with pytest.raises(UserError, match=r"baseline is 'theirs'; expected one of"):
+        write_evaluation(images, METHODS, tmp_path, scoring=scoring)
+    assert len(read) == 1
 
 
 def test_others_are_scored_beside_a_run(tmp_path):
