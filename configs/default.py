@@ -190,6 +190,7 @@ def get_config() -> ml_collections.ConfigDict:
         *("log2_rmse", "log2_rmse_clipped", "log2_rmse_unclipped"),
     )
     config.eval.best_metric = "log2_rmse"  # of the parameters kept in best/; "": none
+    config.eval.best_window = 3  # the last validations whose median decides; 1: each
     config.eval.num_images = 16  # during training, spread over the split; 0: all
     config.eval.num_samples = 4  # of them on the sample sheet
     return config

@@ -1,6 +1,8 @@
 """Validation in training: scores of the averaged parameters, and the best so far."""
 
+import collections
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -72,20 +74,30 @@ def create_validation(config: Any, model: nn.Module) -> Validation:
 
 
 class Best:
-    """The best validation score of a run so far, of the model's answer.
+    """The best validation of a run so far, by the scores of the model's answer.
 
-    A score that is not finite is never the best.
+    Scores of few images jump from one validation to the next. So what counts is the
+    median of the last ones: one lucky score is no reason to keep its parameters. A
+    score that is not finite is never the best, and in the median it is the worst.
     """
 
-    def __init__(self, metric: Metric | None):
+    def __init__(self, metric: Metric | None, *, window: int = 1):
         """Begins without a score.
 
         Args:
           metric: the metric that says which parameters are the best; None if nobody
             wants to know: then no score is the best.
+          window: the number of last scores whose median counts; of two, the worse one.
+            While a run has fewer scores, the median is that of all.
+
+        Raises:
+          UserError: the window is less than 1.
         """
+        if window < 1:
+            raise UserError(f"eval.best_window is {window}; expected 1 or more scores")
         self._metric = metric
-        self._score = -math.inf  # the higher, the better, whatever the metric
+        self._last: collections.deque[float] = collections.deque(maxlen=window)
+        self._median = -math.inf  # the higher, the better, whatever the metric
 
     def resume(
         self, recorded: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]]
@@ -101,7 +113,7 @@ class Best:
             self._is_improved_by(score)
 
     def is_improved_by(self, scores: Scores) -> bool:
-        """Returns whether no scores so far were better; remembers those that are best.
+        """Returns whether no median so far was better; remembers the best one.
 
         Args:
           scores: the scores of a validation.
@@ -114,9 +126,11 @@ class Best:
     def _is_improved_by(self, score: float) -> bool:
         assert self._metric is not None
         signed = score if self._metric.higher_is_better else -score
-        if not math.isfinite(signed) or signed < self._score:
+        self._last.append(signed if math.isfinite(signed) else -math.inf)
+        median = statistics.median_low(self._last)
+        if not math.isfinite(signed) or median < self._median:
             return False
-        self._score = signed
+        self._median = median
         return True
 
 
@@ -127,7 +141,8 @@ def create_best(config: Any) -> Best:
       config: the fields of `configs/default.py`.
 
     Raises:
-      UserError: `eval.best_metric` is not among `eval.metrics`.
+      UserError: `eval.best_metric` is not among `eval.metrics`, or `eval.best_window`
+        is less than 1.
     """
     name = config.eval.best_metric
     if not name:
@@ -137,7 +152,7 @@ def create_best(config: Any) -> Best:
             f"eval.best_metric is {name!r}; expected one of eval.metrics, "
             f"{tuple(config.eval.metrics)}, or '' to keep the last parameters only"
         )
-    return Best(select([name])[0])
+    return Best(select([name])[0], window=config.eval.best_window)
 
 
 def _triple(evaluated: scoring.Evaluated) -> tuple[_Image, _Image, _Image]:

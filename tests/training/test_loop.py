@@ -293,6 +293,7 @@ def test_the_parameters_that_validated_best_are_kept(tmp_path, synthetic_small):
         train__evaluate_every=1,
         optimizer__learning_rate=0.03,
         optimizer__ema_decay=0.0,
+        eval__best_window=1,
     )
     loop.train_and_evaluate(config, tmp_path)
     name = f"validation/stage 1/{config.eval.best_metric}"
@@ -311,6 +312,7 @@ def test_a_resumed_run_keeps_the_best_of_before(tmp_path, synthetic_small):
         "train__checkpoint_every": 0,
         "optimizer__learning_rate": 0.03,
         "optimizer__ema_decay": 0.0,
+        "eval__best_window": 1,
     }
     config = small_runs.config(synthetic_small, train__num_steps=2, **fields)
     loop.train_and_evaluate(config, tmp_path)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from jaxhdr.errors import UserError
 from jaxhdr.imaging import color
 from jaxhdr.metrics import select
 from jaxhdr.models import create_model
@@ -31,6 +32,27 @@ def test_the_best_score_is_the_lowest_or_the_highest(metric, sign):
     ]
     # An equal score is as good; later parameters have seen more.
     assert found == [True, True, False, True, False, True, True]
+
+
+@pytest.mark.parametrize("metric, sign", [(STOPS, 1), (PSNR, -1)])
+def test_one_lucky_score_is_not_the_best(metric, sign):
+    best = validation.Best(metric, window=3)
+    found = [
+        best.is_improved_by(scores(sign * value, name=metric.name))
+        for value in (3.0, 1.0, 2.9, 2.8, 2.7, float("nan"), 2.6, 2.5)
+    ]
+    # Medians: 3, 3 (of two, the worse), 2.9, 2.8, 2.8, none, 2.7, 2.6.
+    assert found == [True, True, True, True, True, False, True, True]
+    after_luck = validation.Best(metric, window=3)
+    for value in (3.0, 3.0, 3.0, 1.0, 3.1):
+        last = after_luck.is_improved_by(scores(sign * value, name=metric.name))
+    assert last  # the median is 3 again, as good as before
+    assert not after_luck.is_improved_by(scores(sign * 3.2, name=metric.name))
+
+
+def test_a_window_without_scores_is_refused():
+    with pytest.raises(UserError, match=r"best_window is 0; expected 1 or more"):
+        validation.Best(STOPS, window=0)
 
 
 def test_without_a_metric_nothing_is_the_best():
