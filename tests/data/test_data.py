@@ -120,6 +120,7 @@ def test_a_mixture_of_pairs_and_single_images_says_which_is_which():
     assert np.mean(shares) == pytest.approx(0.5, abs=0.05)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     ("weights", "share"), [((), 0.75), ((1, 1), 0.5), ((0.1, 0.9), 0.1)]
 )

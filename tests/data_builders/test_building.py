@@ -127,6 +127,7 @@ def test_sources_that_changed_between_two_builds_are_read_again(
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_files_of_a_killed_build_are_removed(tmp_path, folder, expected):
     version = hdr_images.Builder.VERSION
     left = tmp_path / f"hdr_images/panorama_views/incomplete.ABCDEF_{version}"

@@ -217,7 +217,7 @@ def zipped(folder, target, compression=zipfile.ZIP_STORED):
     return target
 
 
-@pytest.mark.fast_cases(3)
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_splits_and_records_are_as_documented(tmp_path, layouts, name):
     folder, expected = layouts[name]
@@ -234,7 +234,7 @@ def test_splits_and_records_are_as_documented(tmp_path, layouts, name):
         assert ("ldr" in record) == (name not in HDR_ONLY)
 
 
-@pytest.mark.fast_cases(3)
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("name", sorted(LAYOUTS.keys() - HDR_ONLY))
 def test_radiance_is_in_the_scale_of_its_photograph(tmp_path, layouts, name):
     for found in build(name, layouts[name][0], tmp_path).values():

@@ -46,6 +46,7 @@ def test_a_run_and_the_model_of_its_checkpoint_have_the_same_scores(
     assert scores_of(tmp_path / "run") == scores_of(tmp_path / "model") != []
 
 
+@pytest.mark.slow
 def test_a_report_says_which_run_it_is_of(tmp_path, synthetic_small):
     save_run(tmp_path, synthetic_small, scale="mean_half")
     run = open_run(tmp_path, num_images=1)

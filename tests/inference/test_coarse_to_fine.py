@@ -48,7 +48,7 @@ def linear(encoded: np.ndarray) -> np.ndarray:
     return np.asarray(color.srgb_decode(jnp.asarray(encoded)))
 
 
-@pytest.mark.fast_cases(3)
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("long_side", [16, 64, "best"])
 @pytest.mark.parametrize("model", [FHDR, random_sparam_lstm()], ids=["fhdr", "sparam"])

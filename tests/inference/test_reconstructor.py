@@ -100,6 +100,7 @@ def test_a_halo_one_pixel_short_would_be_seen():
     assert np.abs(difference).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_tiled_fhdr_equals_whole():
     image = photograph(100, 131)
     whole = exact_reconstructor(PRETRAINED, tile=None)(image)
@@ -276,7 +277,7 @@ def test_without_onednn_the_default_is_float32(monkeypatch):
     assert Reconstructor(PRETRAINED).precision == "float32"
 
 
-@pytest.mark.fast_cases(4)
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 2), (2, 3), (1, 600), (600, 1), (17, 5)])
 @pytest.mark.parametrize("model", [PRETRAINED, SPARAM_LSTM], ids=["fhdr", "sparam"])
 def test_every_size_works(shape, model):
@@ -286,6 +287,7 @@ def test_every_size_works(shape, model):
     assert np.isfinite(hdr).all() and hdr.min() >= 0
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("model", [PRETRAINED, SPARAM_LSTM], ids=["fhdr", "sparam"])
 def test_one_image_does_not_change_the_next(model):
     first, second = photograph(40, 50, seed=1) // 3, photograph(40, 50, seed=2)

@@ -69,7 +69,7 @@ def value_and_gradients(function, arguments, probe):
     return value, pull(probe)
 
 
-@pytest.mark.fast_cases(4)
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("seed", range(24))
 def test_convolutions_equal_those_of_xla(onednn, dtype, seed):
     rng = np.random.default_rng(seed)
@@ -128,7 +128,7 @@ def dense_arguments(rng, shape, *, dtype=FLOAT32):
     return x, local, kernels.DenseKernels(compress, array(rng, 64), dense, fuse)
 
 
-@pytest.mark.fast_cases(2)
+@pytest.mark.fast_cases(1)
 # If the number of images is a multiple of the number of threads, each thread takes
 # images of its own.
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def lstm_arguments(rng, shape, *, inputs, features, has_state=True, dtype=FLOAT3
     return x, kernels.LstmState(cell, jnp.tanh(hidden).astype(dtype)), weights
 
 
-@pytest.mark.fast_cases(3)
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("shape", [(2, 90, 53), (3, 7, 5), (1, 2, 2100), (2, 1, 1)])
 @pytest.mark.parametrize("has_state", [True, False])
 @pytest.mark.parametrize("inputs, features", [(6, 64), (64, 6)])

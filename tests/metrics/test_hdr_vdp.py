@@ -71,7 +71,7 @@ def pairs(scene):
 FIRST, *OTHERS = golden_scenes.SCENES
 
 
-@pytest.mark.fast_cases(2)
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("option", OPTIONS)
 @pytest.mark.parametrize(
     "scene", [FIRST, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]

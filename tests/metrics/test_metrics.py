@@ -161,7 +161,7 @@ def test_ssim_of_a_step_between_dark_and_bright_equals_that_of_float64(key):
     np.testing.assert_allclose(found, scikit_image_ssim(test, reference), atol=3e-3)
 
 
-@pytest.mark.fast_cases(8)
+@pytest.mark.fast_cases(4)
 @pytest.mark.parametrize("name", metrics.METRICS)
 def test_identical_images_score_perfectly_and_noise_scores_worse(name):
     metric = metrics.METRICS[name]
@@ -345,6 +345,7 @@ def test_compare_refuses_with_one_clear_sentence(arguments, message):
         metrics.compare(arguments.pop("test"), arguments.pop("reference"), **arguments)
 
 
+@pytest.mark.slow
 def test_compare_without_the_photograph_leaves_its_metrics_out():
     found = metrics.compare(NOISY[:9], IMAGE[:9])
     assert set(metrics.METRICS) - set(found) == {

@@ -25,7 +25,7 @@ OF_PAIRS = [
     for name in metrics.__all__
     if callable(getattr(metrics, name))
     and name[0].islower()
-    and name not in ("color_video_vdp", "compare", "pu21_code", "select")
+    and name not in ("color_video_vdp", "compare", "pu21_code", "pu21_lpips", "select")
 ]
 FUNCTIONS = [
     pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())

@@ -109,6 +109,7 @@ def test_constant_photographs_have_a_finite_belief(variables, value):
     assert all(np.isfinite(leaf).all() for leaf in found)
 
 
+@pytest.mark.slow
 def test_each_image_of_a_batch_has_its_own_belief(variables):
     both = jnp.concatenate([photograph(), photograph(seed=1) / 3])
     together = CONTEXT(variables, both)
@@ -118,6 +119,7 @@ def test_each_image_of_a_batch_has_its_own_belief(variables):
         assert not np.allclose(of_batch[0], of_batch[1])
 
 
+@pytest.mark.slow
 def test_the_front_end_takes_the_mean_curve_by_the_prior(variables):
     front = Front(response="estimated", estimator="belief")
     params = {"params": {"camera_response": variables["params"]}}

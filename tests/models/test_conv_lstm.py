@@ -97,6 +97,7 @@ def param_shapes(regions=2, **fields):
     return variables["params"]
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize(
     "fields, count",
     [
@@ -115,7 +116,7 @@ def test_there_are_as_many_parameters_as_by_arithmetic(fields, count):
     assert sum(leaf.size for leaf in leaves) == count
 
 
-@pytest.mark.fast_cases(3)
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize(
     "fields", [{"loop": "rolled"}, {"remat": True}, {"loop": "rolled", "remat": True}]
 )
@@ -128,7 +129,7 @@ def test_parameters_are_the_same_whatever_the_steps_and_how_they_run(regions, fi
 # Equality with the reference
 
 
-@pytest.mark.fast_cases(2)
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("regions", [1, REGIONS])
 def test_the_scanned_network_equals_the_reference(case, regions):

@@ -157,7 +157,7 @@ def reference_slope(arrays, name, direction, *, hidden_states=None, step=1e-5):
     return (ends[0] - ends[1]) / (2 * step)
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("detach_hidden", [False, True])
 def test_gradients_of_the_last_stage_equal_those_of_the_published_network(
     detach_hidden,

@@ -21,7 +21,7 @@ SMALL = {
 }
 
 
-@pytest.mark.fast_cases(5)
+@pytest.mark.fast_cases(3)
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("shape", [(1, 9, 14), (3, 5, 4)], ids=str)
 def test_every_model_returns_stages_of_the_input_shape_in_float32(name, shape):
@@ -35,7 +35,7 @@ def test_every_model_returns_stages_of_the_input_shape_in_float32(name, shape):
     assert set(variables) == {"params"}  # nothing kept from one image to the next
 
 
-@pytest.mark.fast_cases(2)
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_returns_finite_radiance_at_initialisation(name):
     encoded = np.random.default_rng(0).random((1, 8, 8, 3), np.float32)

@@ -105,6 +105,7 @@ def test_the_network_sees_the_image_and_its_region_maps_brightest_first():
     np.testing.assert_array_equal(context.edges, regions.histogram_edges(encoded))
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 2)], ids=str)
 def test_any_image_is_seen_at_256_x_256_with_edges_of_its_own_size(shape):
     encoded = photographs(1, *shape)

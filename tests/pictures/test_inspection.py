@@ -44,6 +44,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("encoded", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("num_regions", [1, 5])
 def test_the_regions_share_all_pixels_and_all_values(encoded, num_regions):
@@ -172,7 +173,7 @@ def test_large_photographs_are_measured_whole_and_shown_small():
     assert shown.clipped_share == 0.25
 
 
-@pytest.mark.fast_cases(2)
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("encoded", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_photographs_are_drawn(tmp_path, encoded):
     shown = inspection.inspect(details(encoded), truth=encoded)

@@ -47,7 +47,7 @@ def test_the_lamps_shine_beyond_white_and_the_rest_keeps_its_level(name):
     assert 0.67 < level < 1.5
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_grey_photographs_stay_grey(name):
     encoded = jaxhdr.read_encoded(PHOTOGRAPH)[180:308, 60:188]

@@ -393,6 +393,7 @@ def test_in_linear_light_radiance_counts_as_it_is_whatever_the_peak(stages, hdr)
     np.testing.assert_allclose(doubled[0], expected, rtol=1e-5)
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("domain", ["mu_law", "linear"])
 @pytest.mark.parametrize("image_mean", ["arithmetic", "geometric"])
 def test_gradients_are_finite_on_flat_equal_huge_and_black_patches(

@@ -717,6 +717,7 @@ def _odd_files() -> dict[str, bytes]:
 ODD = _odd_files()
 
 
+@pytest.mark.fast_cases(40)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of a damaged index
 @pytest.mark.parametrize("name", ODD)
 def test_odd_photographs_give_a_right_file_or_one_sentence(path, source, name):
