@@ -75,6 +75,7 @@ def test_inference_imports_nothing_of_training():
     assert not {name.split(".")[0] for name in loaded} & TRAINING_ONLY
 
 
+@pytest.mark.slow
 def test_inference_leaves_the_slow_orbax_to_training_runs():
     loaded = modules_after("import jaxhdr; jaxhdr.reconstruct")
     assert "jaxhdr.storage.checkpoints" not in loaded

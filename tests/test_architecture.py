@@ -345,6 +345,7 @@ def test_the_library_prints_nothing(path):
     assert not calls
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_programs_import_what_they_need_and_the_library_none_of_them(program):
     for path in files_of(program):

@@ -588,6 +588,7 @@ def test_weights_of_the_official_code_are_converted_and_used(folder):
     assert metadata["model"].startswith("w ")
 
 
+@pytest.mark.slow
 def test_a_sheet_is_drawn_with_the_truth(folder, capsys):
     image_io.write_hdr("truth.exr", inference.reconstruct("photo.jpg", model=BLUR))
     command = ["inspect", "photo.jpg", "-o", "out/sheet.png", "--truth", "truth.exr"]

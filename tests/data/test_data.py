@@ -291,6 +291,7 @@ def test_a_missing_source_folder_is_named(tmp_path):
         prepare("hdr_images", data_dir=str(tmp_path), manual_dir=f"{tmp_path}/absent")
 
 
+@pytest.mark.slow
 def test_data_of_other_files_are_not_taken_for_these(tmp_path):
     for folder, size in (("one", 8), ("two", 9)):
         (tmp_path / folder).mkdir()
@@ -379,6 +380,7 @@ def test_the_command_prints_one_sentence_and_exits_with_2(tmp_path, capsys):
     assert captured.err.count("\n") == 1 and "unknown data set" in captured.err
 
 
+@pytest.mark.slow
 def test_the_former_command_says_what_replaced_it():
     command = [sys.executable, "-m", "jaxhdr.data", "build", SMALL]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -386,6 +388,7 @@ def test_the_former_command_says_what_replaced_it():
     assert done.stderr.count("\n") == 1 and "jaxhdr data build NAME" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_command_keeps_standard_output_clean(tmp_path, data_dir, capsys):
     assert main(["data", "build", SMALL, f"--data_dir={tmp_path}"]) == 0
     assert capsys.readouterr().out == ""

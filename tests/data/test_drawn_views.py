@@ -50,6 +50,7 @@ def test_a_saved_state_continues_the_sequence():
         np.testing.assert_array_equal(next(resumed)["angles"], batch["angles"])
 
 
+@pytest.mark.slow
 def test_angles_stay_in_their_ranges_and_fill_them():
     ranges = ViewRanges(32, field_of_view=(30, 90), pitch=(-20, 10), roll=4)
     views = batches(60, ranges=ranges)

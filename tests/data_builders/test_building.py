@@ -263,6 +263,7 @@ def test_ctrl_c_ends_all_processes_and_keeps_finished_shards(
     assert contents(tmp_path) == expected
 
 
+@pytest.mark.slow
 def test_a_beam_runner_gives_the_same_bytes(tmp_path, folder, expected):
     pytest.importorskip("apache_beam")
     build(folder, tmp_path, beam_runner="DirectRunner")

@@ -51,12 +51,12 @@ def test_images_of_one_scene_count_as_one():
 def test_intervals_hold_the_truth_as_often_as_they_say():
     generator = np.random.default_rng(3)
     held = []
-    for _ in range(200):
+    for _ in range(100):
         scenes = np.repeat(generator.normal(1, 1, 30), 4)
         gains = scenes + generator.normal(0, 1, 120)
         found = difference(gains, np.zeros(120), images_per_scene=4)
         held.append(found.low <= 1 <= found.high)
-    assert 0.89 <= np.mean(held) <= 0.98
+    assert 0.87 <= np.mean(held) <= 0.99
 
 
 def test_few_scenes_have_no_interval():

@@ -94,6 +94,7 @@ def test_the_slopes_at_black_are_those_of_the_linear_segments():
     assert jax.grad(color.srgb_decode)(0.0) == pytest.approx(1 / 12.92)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("shape", [(), (0,), (1, 1, 3), (2, 3, 4, 3)])
 def test_elementwise_curves_keep_shape_and_dtype(shape):
     for curve in ELEMENTWISE.values():

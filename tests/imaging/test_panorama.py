@@ -51,6 +51,7 @@ def test_the_sides_of_a_view_are_its_field_of_view_apart():
     assert np.arctan2(right[1], right[0]) > np.arctan2(left[1], left[0])  # clockwise
 
 
+@pytest.mark.slow
 def test_roll_turns_the_camera_clockwise_and_so_the_image_back():
     (level, turned) = rendered(directions(), (0, 0, 0, 60), (0, 0, 90, 60), size=32) - 2
     np.testing.assert_allclose(turned, np.rot90(level), atol=0.01)

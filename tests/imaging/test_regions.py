@@ -123,6 +123,7 @@ def test_closed_says_which_region_holds_a_share_that_meets_a_limit():
     np.testing.assert_array_equal(lower.reshape(-1), [4, 3, 3, 2, 2, 1, 1, 0, 0, 0])
 
 
+@pytest.mark.slow
 def test_one_pixel_among_25_million_decides():
     # More than float32 can count: 2**24 + 1 is no float32.
     dark = np.full((5000, 5000, 1), 100 / 255, np.float32)
@@ -147,6 +148,7 @@ def test_masks_of_one_scene_do_not_depend_on_its_exposure():
     np.testing.assert_array_equal(masks[2], masks[1])
 
 
+@pytest.mark.slow
 def test_masks_differ_only_where_quantisation_merges_codes():
     bright = RNG.integers(0, 256, (64, 64, 1))
     dark = bright // 6
@@ -163,6 +165,7 @@ def test_masks_differ_only_where_quantisation_merges_codes():
         assert np.unique(once[dark == code]).size > 1
 
 
+@pytest.mark.slow
 def test_jit_vmap_and_a_batch_equal_image_by_image():
     make = regions.histogram_edges
     batch = encoded_of(RNG.integers(0, 256, (2, 2, *SHAPE)))

@@ -144,7 +144,7 @@ def test_tiled_fhdr_of_two_iterations_equals_whole():
     np.testing.assert_allclose(tiled, whole, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [PRETRAINED, SPARAM_LSTM], ids=["fhdr", "sparam"])
 def test_bfloat16_is_near_float32(model):
     encoded = photograph(20, 24)
@@ -188,6 +188,7 @@ OF_RADIANCE = SPARAM_LSTM._replace(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "plain",
     [PRETRAINED, pytest.param(OF_RADIANCE, marks=pytest.mark.slow)],

@@ -156,6 +156,7 @@ def test_receptors_respond_to_the_display_as_in_the_original():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_bands_of_the_response_have_the_energy_of_the_original():
     lines = (GOLDEN / "hdr_vdp2_bands.csv").read_text().splitlines()
     rows = list(csv.DictReader(lines))
@@ -220,6 +221,7 @@ def test_equal_images_are_perfect_with_a_finite_gradient(metric, field, perfect)
         assert np.all(np.isfinite(slope))
 
 
+@pytest.mark.slow
 def test_gradient_descent_raises_the_quality():
     gradient = compiled_gradient(v2.hdr_vdp2, "quality")
     test, reference = crop("interior_window", "blur"), crop("interior_window", "ref")

@@ -197,7 +197,7 @@ def test_gradients_are_finite_also_at_equal_black_and_negative_images(name):
     assert jnp.abs(gradient(jnp.asarray(NOISY))).max() > 0
 
 
-@pytest.mark.fast_cases(4)
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("name", TONE_MAPPED_SLOWLY)
 def test_a_batch_scores_as_its_images_do(name):
     metric = metrics.METRICS[name]
@@ -313,6 +313,7 @@ def test_scores_that_do_not_exist_are_nan():
     assert np.isnan(black["psnr_linear"]) and np.isfinite(black["log2_rmse"])
 
 
+@pytest.mark.slow
 def test_large_images_lose_no_precision_to_summation(key):
     test = jax.random.uniform(key, (2000, 1500, 3))
     expected = -10 * np.log10(np.mean((np.asarray(test, float) - 0.5) ** 2))

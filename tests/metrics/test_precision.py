@@ -41,7 +41,7 @@ def test_the_list_of_functions_is_complete():
     assert len(OF_PAIRS) == 19 and set(SLOW) | OPTIONS.keys() <= set(OF_PAIRS)
 
 
-@pytest.mark.fast_cases(6)
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("name", FUNCTIONS)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_gives_the_numbers_of_float32(name, dtype):

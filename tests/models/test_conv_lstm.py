@@ -167,7 +167,7 @@ def test_gradients_equal_differences_of_the_reference(case):
         )
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"loop": "rolled"}, {"remat": True}], ids=str)
 def test_every_way_to_run_the_steps_gives_the_same(changes):
     result, gradients = result_and_gradients("relu", **changes)
@@ -180,7 +180,7 @@ def test_every_way_to_run_the_steps_gives_the_same(changes):
         )
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_bfloat16_is_near_float32_and_leaves_float32_outside(case):
     result, gradients = result_and_gradients(case, dtype="bfloat16")
@@ -249,6 +249,7 @@ def test_the_straight_through_relu_is_a_relu_with_slope_one():
     np.testing.assert_array_equal(slope(x), weight)
 
 
+@pytest.mark.slow
 def test_an_output_that_died_everywhere_comes_back():
     """A plain ReLU has no gradient here; with this one, steps revive the output."""
     model, params = ConvLSTMNet(), tree_of(state_of({}))
@@ -286,6 +287,7 @@ def started(seed):
     }
 
 
+@pytest.mark.slow
 def test_training_starts_at_the_pseudo_hdr_or_near_one_half():
     results = started(0)
     # 30 and the peak of 64 are far above 1; the mu-law round trip costs some digits.

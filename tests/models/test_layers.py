@@ -64,6 +64,7 @@ def cases():
     return dict(zip(keys, zip(arrays, run(arrays), strict=True), strict=True))
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("channels", CHANNELS, ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -90,6 +90,7 @@ def test_what_the_photograph_clips_is_at_least_white_in_both_stages():
     np.testing.assert_array_equal(kept[~clipped], free[~clipped])
 
 
+@pytest.mark.slow
 def test_a_tile_with_the_context_of_the_whole_is_a_crop_beyond_the_radius():
     model = SParamLSTM(sparam=compact(2))
     radius = model.receptive_radius

@@ -44,7 +44,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.fast_cases(2)
+@pytest.mark.slow
 @pytest.mark.parametrize("encoded", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("num_regions", [1, 5])
 def test_the_regions_share_all_pixels_and_all_values(encoded, num_regions):

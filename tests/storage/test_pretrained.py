@@ -49,6 +49,7 @@ def test_a_weight_file_gives_model_and_parameters(tmp_path, half, tolerance):
     assert_random(loaded, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_the_label_changes_with_the_weights(tmp_path):
     path = tmp_path / "mine.safetensors"
     labels = set()
@@ -105,6 +106,7 @@ def test_a_run_of_an_unknown_scale_is_refused(tmp_path):
         pretrained.load_pretrained(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_run_of_sparam_lstm_loads_and_its_export_is_the_same_model(tmp_path):
     workdir, path = tmp_path / "run", tmp_path / "run.safetensors"
     model, params, *_ = random_sparam_lstm()

@@ -57,7 +57,7 @@ def test_grey_photographs_stay_grey(name):
     assert np.abs(stops - stops[..., 1:2]).mean() < 0.05
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_noise_in_the_dark_is_smoothed(name):
     noise = np.random.default_rng(0).normal(size=(128, 128, 3))

@@ -377,6 +377,7 @@ def _stops_after(count, step):
     return limited
 
 
+@pytest.mark.slow
 def test_views_are_rendered_and_get_their_clipping_levels():
     panoramas = panorama.stack([np.full((8, 16, 3), 2.0, np.float32)])
     batch = {
@@ -396,6 +397,7 @@ def test_a_best_metric_that_is_not_computed_is_refused(tmp_path, synthetic_small
         loop.train_and_evaluate(config, tmp_path)
 
 
+@pytest.mark.slow
 def test_another_model_in_the_same_workdir_is_refused(finished_run):
     workdir, config, _ = finished_run
     other = config.copy_and_resolve_references()

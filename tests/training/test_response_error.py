@@ -50,6 +50,7 @@ def test_who_knows_the_cameras_has_no_error():
     assert found["evidence"] == pytest.approx(0, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_wrong_evidence_and_curves_of_other_cameras_cost():
     known = responses()
     right = terms(belief_of(known))

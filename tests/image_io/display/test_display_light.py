@@ -66,6 +66,7 @@ def test_codes_of_ten_bits_fill_the_range(name):
     assert codes.tolist() == [[[0] * 3, [1023] * 3]]
 
 
+@pytest.mark.slow
 def test_a_large_image_is_encoded_as_a_small_one():
     rng = np.random.default_rng(0)
     hdr = rng.lognormal(0, 1, (400, 1500, 3)).astype(np.float32)

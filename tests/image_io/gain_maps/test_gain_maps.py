@@ -635,6 +635,7 @@ def _whole(tmp_path, kind) -> bytes:
     return files.items_file(kind.encode(), items, references)
 
 
+@pytest.mark.fast_cases(2)
 @pytest.mark.parametrize("kind", ["ultra_hdr", "xmp", "apple", "heic", "avif"])
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")  # Pillow's own, to the user
 def test_damaged_files_give_an_image_or_one_sentence(tmp_path, caplog, kind):
