@@ -1,5 +1,4 @@
 import collections
-import gc
 import importlib.metadata
 import os
 import tempfile
@@ -47,11 +46,6 @@ def pytest_collection_modifyitems(items):
             seen[test] += 1
             if seen[test] > marker.args[0]:
                 item.add_marker(pytest.mark.slow)
-
-
-def pytest_sessionfinish():
-    """Leaves the objects of JAX out of the five searches for garbage that follow."""
-    gc.freeze()
 
 
 @pytest.fixture(scope="session")
