@@ -617,6 +617,7 @@ def test_without_matplotlib_a_sheet_is_refused_before_any_work(
     assert "pip install 'jaxhdr[inspect]'" in message
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_leaves_no_part_of_a_sheet(folder, capsys, monkeypatch):
     monkeypatch.setattr(os, "replace", refuse(errno.ENOSPC))
     assert_refused(["inspect", "photo.jpg", "-o", "out/a.png"], folder, capsys)

@@ -26,6 +26,7 @@ def test_batches_have_a_panorama_and_four_angles_a_view():
     assert batch["angles"].shape == (6, 4) and batch["angles"].dtype == np.float32
 
 
+@pytest.mark.slow
 def test_views_depend_on_the_seed_alone_and_never_repeat():
     first, again = (joined(batches(12), "angles") for _ in range(2))
     np.testing.assert_array_equal(first, again)

@@ -119,6 +119,7 @@ def test_the_shares_of_clipped_pixels_fill_their_range():
     assert 0.26 < max(shares) < 0.305
 
 
+@pytest.mark.slow
 def test_a_share_of_the_images_is_exposed_so_that_nothing_clips():
     scenes = np.stack([scene()] * BATCH)
     mixed = dataclasses.replace(CLEAN, unclipped_share=0.5)
@@ -168,6 +169,7 @@ def test_the_unit_of_the_radiance_does_not_matter(key):
     assert np.abs(kilonits.encoded - nits.encoded).max() <= 1.01 / 255
 
 
+@pytest.mark.slow
 def test_a_cast_colours_photograph_and_radiance_alike(key):
     hdr = np.stack([scene()] * BATCH)
     srgb = dataclasses.replace(CLEAN, curve_shares=FAMILIES["srgb"])
@@ -189,6 +191,7 @@ def test_a_cast_colours_photograph_and_radiance_alike(key):
     assert np.median(np.abs(np.log2(ratio))) < 0.05
 
 
+@pytest.mark.slow
 def test_compression_follows_the_response_and_leaves_the_radiance_alone(key):
     hdr = np.stack([scene()] * BATCH)
     plain = photographs(key, hdr, CLEAN)

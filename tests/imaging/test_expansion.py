@@ -104,6 +104,7 @@ def test_masia_raises_to_the_gamma_of_the_regression():
     np.testing.assert_allclose(found, luminance**gamma, rtol=0.05)
 
 
+@pytest.mark.slow
 def test_huo_adapts_to_surround_and_mean():
     luminance = np.full((40, 40), 0.5)
     found = expansion.huo(luminance, luminance)

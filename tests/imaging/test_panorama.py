@@ -41,6 +41,7 @@ def test_the_middle_of_a_view_shows_its_direction(yaw, pitch):
     np.testing.assert_allclose(view[8, 8] - 2, expected, atol=0.01)
 
 
+@pytest.mark.slow
 def test_the_sides_of_a_view_are_its_field_of_view_apart():
     (view,) = rendered(directions(), (40, 0, 0, 80), size=64) - 2
     left, right = view[32, 0], view[32, -1]
@@ -74,6 +75,7 @@ def test_reduced_views_keep_the_mean_radiance():
     assert view.std() < image.std() / 2
 
 
+@pytest.mark.slow
 def test_each_view_shows_its_own_panorama():
     images = [np.full((8, 16, 3), value, np.float32) for value in (1.0, 2.0)]
     images[0][0, 0], images[1][0, 0] = 4.0, 4.0
@@ -84,6 +86,7 @@ def test_each_view_shows_its_own_panorama():
     np.testing.assert_allclose(views[0], 2 * views[1])
 
 
+@pytest.mark.slow
 def test_black_panoramas_stay_black_and_large_ones_finite():
     assert (rendered(np.zeros((8, 16, 3), np.float32), (0, 0, 0, 60)) == 0).all()
     image = np.full((8, 16, 3), 1e-30, np.float32)

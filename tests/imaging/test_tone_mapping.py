@@ -71,7 +71,7 @@ def brute_force(image, guide, sigma_space, sigma_range):
     return found
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("sigma_space, sigma_range", [(4.0, 0.1), (9.0, 0.3)])
 def test_the_bilateral_grid_is_close_to_the_filter_itself(sigma_space, sigma_range):
     rng = np.random.default_rng(0)

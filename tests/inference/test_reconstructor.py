@@ -298,6 +298,7 @@ def test_one_image_does_not_change_the_next(model):
     np.testing.assert_array_equal(reconstructor(second), alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     [PRETRAINED, pytest.param(SPARAM_LSTM, marks=pytest.mark.slow)],

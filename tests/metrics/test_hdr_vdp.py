@@ -282,7 +282,7 @@ def test_hostile_images_have_scores():
         assert max(found[2:]) < found[0]
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "metric, smallest",
     [(v2.hdr_vdp2, v2.SMALLEST), (v3.hdr_vdp3, v3.SMALLEST)],

@@ -108,6 +108,7 @@ def test_the_layer_is_linens_with_the_same_parameters():
     np.testing.assert_allclose(result, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.fast_cases(1)
 @pytest.mark.parametrize("shape", [(2, 6, 8, 3), (1, 7, 5, 2), (1, 1, 4, 2)], ids=str)
 def test_the_pooling_is_linens(shape):
     # All values differ, so the maximum has one place.

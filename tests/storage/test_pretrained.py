@@ -163,6 +163,7 @@ def test_a_header_without_a_model_is_refused(tmp_path, metadata):
         pretrained.load_pretrained(path)
 
 
+@pytest.mark.slow
 def test_parameters_of_another_shape_are_refused(tmp_path):
     path = tmp_path / "w.safetensors"
     arrays = weight_files.flatten(random_params())

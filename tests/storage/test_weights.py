@@ -66,7 +66,7 @@ def test_noise_in_the_dark_is_smoothed(name):
     assert hdr.std() / hdr.mean() < 0.5 * linear.std() / linear.mean()
 
 
-@pytest.mark.fast_cases(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_what_clips_is_at_least_white(name):
     encoded = jaxhdr.read_encoded(PHOTOGRAPH)[180:308, 60:188]

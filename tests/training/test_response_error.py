@@ -63,6 +63,7 @@ def test_wrong_evidence_and_curves_of_other_cameras_cost():
     assert of_others["loss"] > right["loss"] + 0.01
 
 
+@pytest.mark.slow
 def test_the_curve_of_srgb_cameras_does_not_count():
     known = responses()
     belief = belief_of(known)
