@@ -7,6 +7,7 @@ compared on the same images.
 """
 
 import collections
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
@@ -16,7 +17,13 @@ import numpy as np
 from jaxhdr.errors import UserError
 from jaxhdr.evaluation.rows import Row
 
-__all__ = ["CONFIDENCE", "FEWEST_SCENES", "Difference", "differences"]
+__all__ = [
+    "CONFIDENCE",
+    "FEWEST_SCENES",
+    "Difference",
+    "check_baseline",
+    "differences",
+]
 
 CONFIDENCE: Final = 0.95
 """Share of intervals that hold the true mean difference, if scenes are many."""
@@ -24,7 +31,7 @@ CONFIDENCE: Final = 0.95
 FEWEST_SCENES: Final = 5
 """Fewer scenes give no interval: they cannot show how much scenes differ."""
 
-_NUM_DRAWS = 10_000
+_NUM_DRAWS, _SEED = 10_000, 0
 
 
 class Difference(NamedTuple):
@@ -56,18 +63,17 @@ def differences(
     metrics: Sequence[str],
     *,
     baseline: str,
-    seed: int = 0,
 ) -> dict[str, dict[str, Difference]]:
     """Returns `[method][metric]` differences from the baseline, for all other methods.
 
     The interval is the percentile bootstrap (Efron and Tibshirani 1993, chapter 13) of
-    10,000 draws, with whole scenes as the units that are drawn.
+    10,000 draws, with whole scenes as the units that are drawn. The draws are the same
+    for all metrics and methods.
 
     Args:
       rows: the scores of all images and methods.
       metrics: names of the scores.
       baseline: name of the method that the others are compared with.
-      seed: seed of the draws; all metrics and methods share the same ones.
 
     Raises:
       UserError: no row is of the baseline.
@@ -75,22 +81,26 @@ def differences(
     by_method: dict[str, dict[str, Row]] = collections.defaultdict(dict)
     for row in rows:
         by_method[str(row["method"])][str(row["image"])] = row
-    if baseline not in by_method:
-        raise UserError(
-            f"the baseline is {baseline!r}; expected one of {list(by_method)}"
-        )
+    check_baseline(baseline, by_method)
     theirs = by_method.pop(baseline)
     return {
-        method: {
-            metric: _difference(own, theirs, metric=metric, seed=seed)
-            for metric in metrics
-        }
+        method: {metric: _difference(own, theirs, metric=metric) for metric in metrics}
         for method, own in by_method.items()
     }
 
 
+def check_baseline(baseline: str, methods: Iterable[str]) -> None:
+    """Checks that the baseline is one of the methods.
+
+    Raises:
+      UserError: it is not.
+    """
+    if baseline not in (names := list(methods)):
+        raise UserError(f"the baseline is {baseline!r}; expected one of {names}")
+
+
 def _difference(
-    own: dict[str, Row], theirs: dict[str, Row], *, metric: str, seed: int
+    own: dict[str, Row], theirs: dict[str, Row], *, metric: str
 ) -> Difference:
     by_scene = collections.defaultdict(list)
     for image, row in own.items():
@@ -104,16 +114,16 @@ def _difference(
         return Difference(math.nan, math.nan, math.nan, 0, 0)
     low = high = math.nan
     if len(counts) >= FEWEST_SCENES:
-        means = _drawn_means(sums, counts, seed=seed)
+        times = _drawn(len(counts))
+        means = (times @ sums) / (times @ counts)
         tail = (1 - CONFIDENCE) / 2
         low, high = map(float, np.quantile(means, [tail, 1 - tail]))
     mean = float(sums.sum() / counts.sum())
     return Difference(mean, low, high, int(counts.sum()), len(counts))
 
 
-def _drawn_means(sums: np.ndarray, counts: np.ndarray, *, seed: int) -> np.ndarray:
-    """Returns the mean over the images of as many scenes, drawn with replacement."""
-    number = len(counts)
-    generator = np.random.default_rng(seed)
-    times = generator.multinomial(number, np.full(number, 1 / number), size=_NUM_DRAWS)
-    return (times @ sums) / (times @ counts)
+@functools.lru_cache(maxsize=8)
+def _drawn(number: int) -> np.ndarray:
+    """Returns how often each of `number` scenes is in each draw, (draws, scenes)."""
+    generator = np.random.default_rng(_SEED)
+    return generator.multinomial(number, np.full(number, 1 / number), size=_NUM_DRAWS)

@@ -14,7 +14,7 @@ import math
 import os
 import pathlib
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxhdr.atomic import atomic_path
@@ -23,6 +23,7 @@ from jaxhdr.evaluation.differences import (
     CONFIDENCE,
     FEWEST_SCENES,
     Difference,
+    check_baseline,
     differences,
 )
 from jaxhdr.evaluation.rows import Row, mean_scores, num_scored
@@ -31,7 +32,6 @@ from jaxhdr.metrics import Metric
 __all__ = [
     "Report",
     "certainty",
-    "check_baseline",
     "difference_text",
     "json_number",
     "markdown",
@@ -64,7 +64,7 @@ class Report:
     baseline: str = ""
 
     def __post_init__(self) -> None:
-        check_baseline(self.baseline, mean_scores(self.rows))
+        check_baseline(self.compared_with, mean_scores(self.rows))
 
     @property
     def compared_with(self) -> str:
@@ -76,16 +76,6 @@ class Report:
         """Differences of the other methods from the baseline, `[method][metric]`."""
         names = [metric.name for metric in self.metrics]
         return differences(self.rows, names, baseline=self.compared_with)
-
-
-def check_baseline(baseline: str, methods: Iterable[str]) -> None:
-    """Checks that the baseline is one of the methods, or "" for the first.
-
-    Raises:
-      UserError: it is not.
-    """
-    if baseline and baseline not in (names := list(methods)):
-        raise UserError(f"the baseline is {baseline!r}; expected one of {names}")
 
 
 def write_report(report: Report, folder: str | os.PathLike) -> None:
@@ -113,19 +103,20 @@ def write_report(report: Report, folder: str | os.PathLike) -> None:
 def markdown(report: Report) -> str:
     """Returns the table of means, with what the numbers mean, as Markdown."""
     header = ["method", *(_heading(metric) for metric in report.metrics)]
-    alignment = ["---", *("---:" for _ in report.metrics)]
     body = [
         [method, *(_rounded(means[m.name], m) for m in report.metrics)]
         for method, means in mean_scores(report.rows).items()
     ]
-    table = [f"| {' | '.join(cells)} |" for cells in (header, alignment, *body)]
     definitions = [
         f"- `{metric.name}`: {metric.reference}" for metric in report.metrics
     ]
-    paragraphs = (
-        *(table, [summary(report)], *_compared(report)),
-        *([_protocol(report)], definitions),
-    )
+    paragraphs = [
+        _table(header, body),
+        [summary(report)],
+        *_compared(report),
+        [_protocol(report)],
+        definitions,
+    ]
     return "\n\n".join("\n".join(lines) for lines in paragraphs) + "\n"
 
 
@@ -134,13 +125,17 @@ def _compared(report: Report) -> list[list[str]]:
     if not report.differences:
         return []
     header = [f"minus {report.compared_with}", *(m.name for m in report.metrics)]
-    alignment = ["---", *("---:" for _ in report.metrics)]
     body = [
         [method, *(difference_text(found[m.name], m) for m in report.metrics)]
         for method, found in report.differences.items()
     ]
-    table = [f"| {' | '.join(cells)} |" for cells in (header, alignment, *body)]
-    return [table, [certainty(report)]]
+    return [_table(header, body), [certainty(report)]]
+
+
+def _table(header: list[str], body: list[list[str]]) -> list[str]:
+    """Returns the lines of a Markdown table; all columns but the first are numbers."""
+    alignment = ["---", *("---:" for _ in header[1:])]
+    return [f"| {' | '.join(cells)} |" for cells in (header, alignment, *body)]
 
 
 def difference_text(difference: Difference, metric: Metric) -> str:

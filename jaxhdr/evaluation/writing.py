@@ -16,9 +16,10 @@ from tqdm import tqdm
 from jaxhdr._version import __version__
 from jaxhdr.errors import UserError
 from jaxhdr.evaluation import page, thumbnails
+from jaxhdr.evaluation.differences import check_baseline
 from jaxhdr.evaluation.image_sets import ImageSet
 from jaxhdr.evaluation.methods import Method
-from jaxhdr.evaluation.reports import Report, check_baseline, write_report
+from jaxhdr.evaluation.reports import Report, write_report
 from jaxhdr.evaluation.row_log import RowLog
 from jaxhdr.evaluation.rows import Row
 from jaxhdr.evaluation.scoring import Evaluated, Scoring, evaluate
@@ -125,7 +126,10 @@ def _all_rows(
         log.append(evaluated.rows, pictures)
         rows += evaluated.rows
         # A name that is wrong is told after the first image, not after the last.
-        check_baseline(scoring.baseline, {str(row["method"]): 0 for row in rows})
+        if scoring.baseline:
+            check_baseline(
+                scoring.baseline, (str(row["method"]) for row in evaluated.rows)
+            )
     return rows
 
 

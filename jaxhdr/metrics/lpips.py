@@ -22,14 +22,13 @@ from jaxtyping import Array, Float
 
 from jaxhdr.errors import UserError
 from jaxhdr.metrics.precision import in_float32
-from jaxhdr.metrics.pu21 import pu21_code
+from jaxhdr.metrics.pu21 import PEAK, pu21_code
 
 __all__ = ["SMALLEST", "check_lpips_installed", "pu21_lpips"]
 
 SMALLEST = 31
 """Height and width in pixels that leave one value after the second pooling."""
 
-_PEAK = 256.0  # the code of 100 cd/m^2, as in `pu21_psnr`
 _FILE = "weights/alexnet.ckpt"
 # What the network was trained on: the mean and the deviation of R, G and B in [-1, 1].
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
@@ -120,7 +119,7 @@ def pu21_lpips(
 
 def _network_input(light: Float[Array, "*batch h w 3"]) -> Float[Array, "n h w 3"]:
     """Returns what AlexNet sees of light in cd/m^2."""
-    codes = 2 * pu21_code(light) / _PEAK - 1
+    codes = 2 * pu21_code(light) / PEAK - 1
     shift, scale = (
         jnp.asarray(each, codes.dtype)[None, None, None] for each in (_SHIFT, _SCALE)
     )

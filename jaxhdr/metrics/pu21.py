@@ -18,7 +18,7 @@ __all__ = ["pu21_code", "pu21_psnr", "pu21_ssim"]
 _P1, _P2, _P3 = 0.353487901, 0.3734658629, 8.277049286e-05
 _P4, _P5, _P6, _P7 = 0.9062562627, 0.09150303166, 0.9099517204, 596.3148142
 _DARKEST, _BRIGHTEST = 0.005, 10_000.0  # cd/m^2; the code was fitted in this range
-_PEAK = 256.0  # the code of 100 cd/m^2, the white of a usual display
+PEAK = 256.0  # the code of 100 cd/m^2, the white of a usual display
 # These weights are from the authors' program and have more digits than BT.709's.
 _LUMINANCE = (0.212656, 0.715158, 0.072186)
 
@@ -39,7 +39,7 @@ def pu21_psnr(
     test: Float[Array, "*batch h w 3"], reference: Float[Array, "*batch h w 3"]
 ) -> Float[Array, "*batch"]:
     """Returns the PSNR in dB of the codes of R, G and B, with peak 256."""
-    return psnr(*_codes(test, reference), peak=_PEAK)
+    return psnr(*_codes(test, reference), peak=PEAK)
 
 
 @in_float32
@@ -58,7 +58,7 @@ def pu21_ssim(
     margin = WINDOW // 2
     margins = [(0, 0)] * (test.ndim - 3) + [(margin, margin)] * 2 + [(0, 0)]
     padded = (jnp.pad(x, margins, mode="edge") for x in _codes(test, reference))
-    return structural_similarity(*padded, peak=_PEAK)
+    return structural_similarity(*padded, peak=PEAK)
 
 
 def _codes(
